@@ -1,0 +1,11 @@
+//! philote: a WebSocket publish/subscribe server.
+
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod daemon;
+pub mod http;
+pub mod hub;
+pub mod protocol;
+pub mod worker;

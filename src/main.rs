@@ -1,0 +1,2 @@
+//! philote.
+fn main() {}
