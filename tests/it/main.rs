@@ -1,0 +1,7 @@
+//! The contract, tested on the real binary over real sockets: what a client sees, what an
+//! attacker meets, what happens at each bound. Each test starts a server of its own.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod proofs;
