@@ -4,4 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod handshake;
+mod origins;
 mod proofs;
+mod refusals;
+mod tokens;

@@ -55,7 +55,9 @@ impl Client {
             "{response:?}"
         );
         assert!(
-            response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")),
+            response
+                .header("connection")
+                .is_some_and(|value| value.eq_ignore_ascii_case("upgrade")),
             "{response:?}"
         );
         // Neither was offered; and where a test offers one, the server knows none.

@@ -57,7 +57,8 @@ impl Namespace {
         let (inside, outside) = (cable.inside.as_str(), cable.outside.as_str());
         let at = |address: Ipv4Addr| format!("{address}/30");
         for words in [
-            &["link", "add", outside, "type", "veth", "peer", "name", inside, "netns", &self.name][..],
+            &["link", "add", outside, "type", "veth", "peer", "name", inside, "netns", &self.name]
+                [..],
             &["-n", &self.name, "addr", "add", &at(cable.inside_address), "dev", inside],
             &["-n", &self.name, "link", "set", inside, "up"],
             &["addr", "add", &at(cable.outside_address), "dev", outside],
@@ -79,8 +80,7 @@ impl Cable {
     /// hardware address that is nobody's, so no interface goes down and no error comes back.
     pub(crate) fn cut(&self) {
         let nobody = "02:00:00:00:00:99";
-        let (inside, outside) =
-            (self.inside_address.to_string(), self.outside_address.to_string());
+        let (inside, outside) = (self.inside_address.to_string(), self.outside_address.to_string());
         let forget = ["neigh", "replace", &inside, "lladdr", nobody, "nud", "permanent", "dev"];
         ip(&[&forget[..], &[&self.outside]].concat()).expect("a cable is cut");
         let forget = ["neigh", "replace", &outside, "lladdr", nobody, "nud", "permanent", "dev"];

@@ -110,8 +110,7 @@ impl Setup {
                 let _ = sender.send_to(b"EXITED=1", socket);
             }
         });
-        let mut server =
-            Server { child, log, addresses: Vec::new(), stopped: false, _dir: dir };
+        let mut server = Server { child, log, addresses: Vec::new(), stopped: false, _dir: dir };
         server.addresses = server.await_ready(&notify);
         server
     }

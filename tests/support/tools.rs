@@ -48,11 +48,12 @@ pub(crate) fn python() -> Option<PathBuf> {
     if std::fs::read_to_string(&mark).is_ok_and(|made_of| made_of == wanted) {
         return Some(python);
     }
-    let made = run(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&home)).and_then(|()| {
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&requirements))
-    });
+    let made =
+        run(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&home)).and_then(|()| {
+            run(Command::new(&python)
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+                .arg(&requirements))
+        });
     if let Err(why) = made {
         skip(&format!("no Python with {}: {why}; apt install python3-venv", wanted.trim()));
         return None;
