@@ -4,7 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod closing;
+mod deliveries;
 mod handshake;
+mod info;
+mod messages;
+mod order;
 mod origins;
 mod proofs;
 mod refusals;
