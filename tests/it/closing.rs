@@ -36,7 +36,7 @@ fn sigterm_closes_with_1001_and_a_reason_and_exits_0() {
     ];
     let told: Vec<_> = clients
         .into_iter()
-        .map(|client| std::thread::spawn(move || client.is_closed_with(1001)))
+        .map(|client| std::thread::spawn(move || client.closed_with(1001)))
         .collect();
     server.stop();
     for told in told {
@@ -49,7 +49,7 @@ fn sigterm_closes_with_1001_and_a_reason_and_exits_0() {
 fn sigint_is_as_polite_as_sigterm() {
     let server = Server::start();
     let client = server.open(&grant(&["c"], &["c"]));
-    let told = std::thread::spawn(move || client.is_closed_with(1001));
+    let told = std::thread::spawn(move || client.closed_with(1001));
     server.signal(rustix::process::Signal::INT);
     let ended = server.ended();
     assert!(ended.status.success(), "{}", ended.status);
@@ -86,7 +86,7 @@ fn malformed_framing_is_1002() {
     ] {
         let mut client = server.publisher(&["c"]);
         client.send(&frame);
-        client.is_closed_with(1002);
+        client.closed_with(1002);
     }
 }
 

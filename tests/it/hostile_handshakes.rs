@@ -77,16 +77,19 @@ fn garbage_in_each_header_is_turned_away_or_ignored() {
     let good = Request::upgrade_with(&grant(&["a"], &[]));
     for name in ["Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Host"] {
         for value in ["", ",", ",,,,", "\u{7f}", "ü", "a\tb", &"x".repeat(10_000)] {
-            if !name.eq("Host") {
-                is_turned_away(sends(&server, &good.clone().header(name, value).bytes()));
-            } else {
-                drop(sends(&server, &good.clone().header(name, value).bytes()));
+            let stream = sends(&server, &good.clone().header(name, value).bytes());
+            // Whether an odd Host is refused is another test's; it must do no harm.
+            if name != "Host" {
+                stream.shutdown(Shutdown::Write).expect("no more is sent");
+                is_turned_away(stream);
             }
         }
     }
     for value in ["\u{7f}", "Bearer", "Bearer  ", "Bearer a b c", "Bearer ü", "\"", "Bearer \t."] {
         let request = Request::upgrade("/").header("Authorization", value);
-        is_turned_away(sends(&server, &request.bytes()));
+        let stream = sends(&server, &request.bytes());
+        stream.shutdown(Shutdown::Write).expect("no more is sent");
+        is_turned_away(stream);
     }
     server.is_healthy();
 }

@@ -4,16 +4,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bounds;
+mod browser;
 mod closing;
 mod deliveries;
 mod handshake;
 mod hostile_frames;
 mod hostile_handshakes;
 mod info;
+mod keepalive;
 mod messages;
 mod opening;
 mod order;
 mod origins;
 mod proofs;
 mod refusals;
+mod second_opinion;
 mod tokens;
+mod vanished;

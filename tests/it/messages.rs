@@ -244,7 +244,7 @@ fn an_empty_binary_message_ends_the_connection() {
     let server = Server::start();
     let mut client = server.publisher(&["c"]);
     client.send(&Out::binary(""));
-    client.is_closed_with(1007);
+    client.closed_with(1007);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_1009() {
             subscriber.hears("c", &data);
             let mut over = server.publisher(&["c"]);
             over.send(&whole(publish("c", &format!("{data}x"))));
-            over.is_closed_with(1009);
+            over.closed_with(1009);
         }
         // The limit is the message's, however many frames it comes in.
         let message = publish("c", &data).into_bytes();
@@ -321,7 +321,7 @@ fn a_message_of_exactly_the_limit_is_taken_and_one_byte_more_is_1009() {
         let mut over = server.publisher(&["c"]);
         over.send(&Out::text(one).unfinished());
         over.send(&Out::new(CONTINUATION, [two, &b" "[..]].concat()));
-        over.is_closed_with(1009);
+        over.closed_with(1009);
         publisher.publish("c", "");
         subscriber.hears("c", "");
     }
@@ -335,7 +335,7 @@ fn the_default_limit_is_a_mebibyte() {
     subscriber.hears("c", &data);
     let mut over = server.publisher(&["c"]);
     over.send_text(&publish("c", &format!("{data}x")));
-    over.is_closed_with(1009);
+    over.closed_with(1009);
 }
 
 /// The length alone gives it away: nobody waits for bytes that would be refused.

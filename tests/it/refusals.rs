@@ -63,7 +63,7 @@ fn neither_token_nor_secret_nor_query_reaches_the_log() {
     client.publish("a", "payloadmark");
     client.publish("ungranted", "payloadmark");
     client.send_text(r#"{"channel":"a","data":{"payloadmark":1}}"#);
-    client.is_closed_with(1007);
+    client.closed_with(1007);
     server.ask(&Request::get(&format!("/nothing?auth={good}&mark=querymark")));
     let log = server.stop();
     assert!(!log.is_empty());

@@ -227,7 +227,7 @@ fn a_connection_ends_with_its_token_where_that_is_configured() {
     let mut client = server.open(&token(&format!(r#"{{"read":["a"],"exp":{end}}}"#)));
     let mut lasting = server.subscriber(&["a"]);
     client.round_trip();
-    client.is_closed_with(1008);
+    client.closed_with(1008);
     assert!(seconds_from_now(0) >= end, "closed before its token expired");
     server.publisher(&["a"]).publish("a", "to those without an end");
     lasting.hears("a", "to those without an end");

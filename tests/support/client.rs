@@ -15,8 +15,6 @@ pub(crate) struct Client {
     /// What has been read; the part before `start` is spent.
     unread: Vec<u8>,
     start: usize,
-    /// How long a read may take.
-    patience: Duration,
 }
 
 /// What a read brought.
@@ -63,20 +61,11 @@ impl Client {
         // Neither was offered; and where a test offers one, the server knows none.
         assert_eq!(response.header("sec-websocket-extensions"), None, "{response:?}");
         assert_eq!(response.header("sec-websocket-protocol"), None, "{response:?}");
-        Ok(Client { stream, unread, start: 0, patience: PATIENCE })
+        Ok(Client { stream, unread, start: 0 })
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
-    }
-
-    /// The port at this end, which is the peer's in the server's eyes.
-    pub(crate) fn port(&self) -> u16 {
-        self.stream.local_addr().expect("an address").port()
-    }
-
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
     }
 
     // Sending.
@@ -130,8 +119,7 @@ impl Client {
 
     /// The next frame or the end.
     pub(crate) fn event(&mut self) -> Event {
-        let patience = self.patience;
-        self.event_within(patience).unwrap_or_else(|| panic!("nothing came within {patience:?}"))
+        self.event_within(PATIENCE).unwrap_or_else(|| panic!("nothing came within {PATIENCE:?}"))
     }
 
     /// The next frame or the end, or `None` where neither comes in time.
@@ -207,7 +195,7 @@ impl Client {
 
     /// The server closes with this code and a reason, and ends the connection once we answer.
     #[track_caller]
-    pub(crate) fn is_closed_with(mut self, code: u16) -> String {
+    pub(crate) fn closed_with(mut self, code: u16) -> String {
         let reason = self.close_frame(code);
         let _ = self.try_send(&Out::close(code, "").bytes());
         self.ends();

@@ -41,7 +41,7 @@ pub(crate) fn python() -> Option<PathBuf> {
     let requirements = in_tests("python/requirements.txt");
     let wanted = std::fs::read_to_string(&requirements).expect("requirements.txt");
     let lock = std::fs::File::create(tmp.join("python.lock")).expect("a lock file");
-    lock.lock().expect("a lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
     let home = tmp.join("python");
     let python = home.join("bin/python");
     let mark = home.join("made-of");
