@@ -11,6 +11,7 @@
 pub mod front;
 mod handshake;
 mod origin;
+mod pending;
 mod plain;
 mod refusal;
 mod refusal_log;
