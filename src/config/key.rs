@@ -101,10 +101,10 @@ pub(super) fn is_section(name: &str) -> bool {
 
 /// Of `names` the one that was most likely meant by `written`.
 pub(super) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters wrong is still a slip; more is another word.
+    // A third of the letters wrong, three at most, is a slip; more is another word.
     names
         .map(|name| (strsim::osa_distance(written, name), name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).clamp(1, 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -1,8 +1,13 @@
 //! What holds of the configuration as a whole: from text, through [`load`], to values, faults and
 //! warnings. [`Fake`] stands for the world.
 
+mod diff;
 mod faults;
+mod layers;
+mod listeners;
+mod random;
 mod reference;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
