@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::{Origin, Position};
 use super::key::{Key, is_section, nearest};
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{self, SECTIONS};
 use super::layer::Given;
 use super::node::Node;
 use super::report::Report;
@@ -98,7 +98,7 @@ impl Walk<'_> {
                     );
                 }
                 (None, DeValue::Table(_) | DeValue::Array(_)) => {
-                    let sections = || SECTIONS.iter().map(|(section, _)| *section);
+                    let sections = || SECTIONS.iter().map(|section| section.name);
                     let mend = match nearest(name, sections()) {
                         Some(section) => format!("did you mean [{section}]?"),
                         None => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
@@ -140,14 +140,14 @@ impl Walk<'_> {
 
 /// What to write instead of the unknown `name` in `section`.
 fn suggestion(section: &str, name: &str) -> String {
-    let names = || KEYS.iter().map(Key::split);
+    let names = || keys::all().map(Key::split);
     let here = || names().filter(|(of, _)| *of == section).map(|(_, name)| name);
     if let Some(meant) = nearest(name, here()) {
         return format!("did you mean {meant}?");
     }
     // The right key in the wrong section.
     if let Some(meant) = nearest(name, names().map(|(_, name)| name))
-        && let Some(key) = KEYS.iter().find(|key| key.split().1 == meant)
+        && let Some(key) = keys::all().find(|key| key.split().1 == meant)
     {
         return format!("did you mean {}?", key.path);
     }

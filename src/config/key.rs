@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Config;
 use super::field::Field;
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{self, SECTIONS};
 
 /// What it takes for a changed key to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) enum Unset {
 impl Key {
     /// The key with this path.
     pub(super) fn find(path: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.path == path)
+        keys::all().find(|key| key.path == path)
     }
 
     /// The path's section, empty at the top, and the name in it.
@@ -96,7 +96,7 @@ impl Key {
 
 /// Whether there is such a section.
 pub(super) fn is_section(name: &str) -> bool {
-    SECTIONS.iter().any(|(section, _)| *section == name)
+    SECTIONS.iter().any(|section| section.name == name)
 }
 
 /// Of `names` the one that was most likely meant by `written`.

@@ -8,8 +8,8 @@ use super::Sources;
 /// More than any of these files has.
 const FILE_LIMIT: usize = 64 << 10;
 
-/// Bytes, where they can be told.
-pub(super) fn available(sources: &dyn Sources) -> Option<u64> {
+/// Bytes of memory that the process may use, where they can be told.
+pub fn available(sources: &dyn Sources) -> Option<u64> {
     let read = |path: &str| {
         let content = sources.read(Path::new(path), FILE_LIMIT).ok()?;
         String::from_utf8(content.bytes).ok()
@@ -82,7 +82,8 @@ mod tests {
     fn the_least_of_the_machine_and_each_group_above_the_process_counts() {
         let v2 = ("/proc/self/cgroup", "0::/a.slice/b.service\n");
         let v1 = ("/proc/self/cgroup", "5:cpu:/x\n4:memory:/x\n1:name=systemd:/x\n0::/y\n");
-        let cases: &[(&[(&str, &'static str)], Option<u64>, Option<u64>)] = &[
+        type Case<'a> = (&'a [(&'a str, &'static str)], Option<u64>, Option<u64>);
+        let cases: &[Case<'_>] = &[
             (&[], None, None),
             (&[], Some(1000), Some(1000)),
             (&[v2], Some(1000), Some(1000)),

@@ -269,7 +269,7 @@ fn a_file_that_cannot_be_read_is_told_and_never_taken_for_absent() {
     ];
     for (error, code, text) in cases {
         let fake = Fake::new().failing(TOML, error).env(&[("WORKERS", "0")]);
-        let faults = fake.load().err().expect("it cannot be read");
+        let faults = fake.load().expect_err("it cannot be read");
         assert_eq!(faults.exit_code(), code, "{text}");
         let line = faults.to_string();
         assert!(line.starts_with(&format!("/etc/philote/config.toml: {text}; ")), "{line}");

@@ -67,7 +67,7 @@ impl Fake {
 
     #[track_caller]
     fn faults(&self) -> Vec<String> {
-        let faults = self.load().err().expect("there are faults");
+        let faults = self.load().expect_err("there are faults");
         faults.to_string().lines().map(str::to_owned).collect()
     }
 

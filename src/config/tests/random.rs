@@ -1,7 +1,7 @@
 //! No text, however odd, makes the configuration panic, and every fault has a place and a text.
 
 use super::*;
-use crate::config::keys::KEYS;
+use crate::config::key::Key;
 
 /// A small generator (xorshift64*): the same numbers on each run.
 struct Random(u64);
@@ -20,6 +20,11 @@ impl Random {
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
+    }
+
+    fn key(&mut self) -> &'static Key {
+        let count = keys::all().count();
+        keys::all().nth(self.below(count)).expect("it is one of them")
     }
 
     /// Pieces of what stands in a configuration, in no order.
@@ -86,7 +91,7 @@ impl Random {
         let mut text = String::new();
         for _ in 0..self.below(30) {
             if self.below(4) == 0 {
-                text.push_str(KEYS[self.below(KEYS.len())].path);
+                text.push_str(self.key().path);
             } else {
                 text.push_str(self.pick(PIECES));
             }
@@ -96,7 +101,7 @@ impl Random {
 
     /// What may stand in a variable, not all of it for the same key.
     fn value(&mut self) -> String {
-        let number = self.next() % 100_000 >> self.below(17);
+        let number = (self.next() % 100_000) >> self.below(17);
         match self.below(12) {
             0 => number.to_string(),
             1 => format!("{number}KiB"),
@@ -119,7 +124,7 @@ fn no_text_makes_it_panic() {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut right, mut wrong) = (0, 0);
     for _ in 0..10_000 {
-        let key = &KEYS[random.below(KEYS.len())];
+        let key = random.key();
         let toml = match random.below(4) {
             0 => random.text(),
             1 => format!("{} = {}", key.path, key.example()),
@@ -164,7 +169,7 @@ fn what_is_shown_reads_back_as_the_same() {
     let mut random = Random(7);
     let mut compared = 0;
     for _ in 0..5_000 {
-        let key = &KEYS[random.below(KEYS.len())];
+        let key = random.key();
         let value = random.value();
         let fake = Fake::new().env(&[(&key.variable(), &value)]);
         let Ok(loaded) = fake.load() else { continue };

@@ -232,7 +232,7 @@ fn a_secret_file_that_cannot_be_read_is_told_with_its_exit_code() {
     ];
     for (error, code, text) in cases {
         let fake = Fake::new().failing(FILE, error).env(&[("SECRET_FILE", FILE)]);
-        let faults = fake.load().err().expect("it cannot be read");
+        let faults = fake.load().expect_err("it cannot be read");
         assert_eq!(faults.exit_code(), code, "{text}");
         assert!(faults.to_string().contains(&format!("{FILE:?}: {text}")), "{faults}");
     }
