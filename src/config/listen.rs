@@ -161,6 +161,9 @@ fn unix<'a>(path: &str, words: impl Iterator<Item = &'a str>) -> Result<ListenAd
             path.len()
         ));
     }
+    if path.contains(char::is_control) {
+        return Err("a path with a control character in it; leave that out".into());
+    }
     let (mut mode, mut group) = (None, None);
     for word in words {
         if let Some(text) = word.strip_prefix("mode=") {

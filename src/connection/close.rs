@@ -89,9 +89,10 @@ impl CloseReason {
     }
 }
 
-/// A Close frame of the server's. The text is cut to the 123 bytes that fit (RFC 6455, 5.5).
+/// A Close frame of the server's. The text is one of our own, in ASCII, and fits: 123 bytes at most (RFC
+/// 6455, 5.5).
 pub(super) fn close_frame(code: u16, text: &str) -> Vec<u8> {
-    let text = &text.as_bytes()[..text.floor_char_boundary(123)];
+    let text = &text.as_bytes()[..text.len().min(123)];
     let mut frame = vec![0x88, 2 + text.len() as u8];
     frame.extend_from_slice(&code.to_be_bytes());
     frame.extend_from_slice(text);

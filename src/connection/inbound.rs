@@ -138,7 +138,8 @@ fn judge(
         _ => {}
     }
     let before = open.map_or(0, |message| message.payload.len() as u64);
-    if matches!(header.opcode, OpCode::Data(_)) && length > (largest as u64).saturating_sub(before) {
+    if matches!(header.opcode, OpCode::Data(_)) && length > (largest as u64).saturating_sub(before)
+    {
         return Err(CloseReason::TooBig);
     }
     Ok(())
@@ -300,8 +301,8 @@ mod tests {
         let mut open = None;
         assert!(cut(&mut frame(0x02, [1; 4], &[0; 60]), &mut open, 100).is_ok());
         assert!(cut(&mut frame(0x00, [1; 4], &[0; 40]), &mut open, 100).is_ok());
-        let over = cut(&mut frame(0x80, [1; 4], &[0; 1]), &mut open, 100);
-        assert_eq!(over, Err(CloseReason::TooBig));
+        let mut over = frame(0x80, [1; 4], &[0; 1]);
+        assert_eq!(cut(&mut over, &mut open, 100), Err(CloseReason::TooBig));
         assert!(cut(&mut frame(0x80, [1; 4], &[]), &mut open, 100).is_ok());
         assert!(cut(&mut frame(0x82, [1; 4], &[0; 100]), &mut None, 100).is_ok());
     }

@@ -14,10 +14,6 @@ use super::{Connection, Ending};
 const PING: &[u8] = &[0x89, 0];
 /// How many pings in a row must go unanswered.
 const UNANSWERED: u32 = 2;
-/// The coarsest step of the clock that pings are sent by.
-const COARSEST: Duration = Duration::from_secs(1);
-/// The finest.
-const FINEST: Duration = Duration::from_millis(10);
 
 /// What is known of a peer's life.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,12 +52,16 @@ pub struct Rounds {
 }
 
 impl Rounds {
+    /// The coarsest step of the clock.
+    pub const COARSEST: Duration = Duration::from_secs(1);
+    /// The finest.
+    pub const FINEST: Duration = Duration::from_millis(10);
+
     /// For pings every `interval` that are to be answered within `timeout`.
     pub fn new(interval: Duration, timeout: Duration) -> Rounds {
-        let tick = (interval.min(timeout) / 8).clamp(FINEST, COARSEST);
-        let ticks = |time: Duration| {
-            (time.as_millis().div_ceil(tick.as_millis().max(1)) as usize).max(1)
-        };
+        let tick = (interval.min(timeout) / 8).clamp(Self::FINEST, Self::COARSEST);
+        let ticks =
+            |time: Duration| (time.as_millis().div_ceil(tick.as_millis().max(1)) as usize).max(1);
         let (slots, wait) = (ticks(interval), ticks(timeout));
         // Where an answer has longer than the next ping takes, more pings are out when it is looked for.
         Rounds { tick, slots, wait: wait % slots, unanswered: UNANSWERED + (wait / slots) as u32 }

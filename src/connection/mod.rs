@@ -11,7 +11,8 @@
 pub mod close;
 mod flush;
 pub mod inbound;
-mod keepalive;
+pub mod keepalive;
+pub mod relay;
 mod reservation;
 pub mod socket;
 pub mod table;
@@ -22,6 +23,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -92,6 +95,28 @@ pub struct Identity {
     pub key: Option<crate::auth::KeyId>,
     /// When its token expires, in seconds since 1970, where that closes the connection.
     pub closes_at: Option<u64>,
+    /// Its place among the most connections that there may be.
+    pub place: Place,
+}
+
+/// One of so many places that all workers' connections share; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes a place if fewer than `most` are taken.
+    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Place> {
+        taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
+            .ok()?;
+        Some(Place(taken.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How far a connection is with its end.

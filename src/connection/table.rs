@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::close::CloseReason;
+use super::keepalive::Rounds;
 use super::{Application, Connection, Ending, run};
 use crate::config::{Config, SlowConsumer};
 use crate::counters::Counters;
@@ -101,6 +102,12 @@ impl Connections {
 
     // ---- what the worker calls
 
+    /// The clock that pings go by now; None where none are sent.
+    pub fn rounds(&self) -> Option<Rounds> {
+        let settings = self.settings.borrow();
+        Some(Rounds::new(settings.ping_interval?, settings.pong_timeout))
+    }
+
     /// Puts other settings in force, for those that are open too.
     pub fn configure(&self, settings: Settings) {
         *self.settings.borrow_mut() = settings;
@@ -111,13 +118,9 @@ impl Connections {
         self.change_hub(|hub| mail.into_iter().for_each(|mail| hub.take(from, mail)));
     }
 
-    /// Waits until the turn has something to end: batches to close, mail to post, queues to flush.
-    pub fn poll_restless(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.hub.borrow().is_restless() || self.broken.get() {
-            return Poll::Ready(());
-        }
-        *self.turner.borrow_mut() = Some(cx.waker().clone());
-        Poll::Pending
+    /// Has `waker` woken when there is a turn to end: batches to close, mail to post, queues to flush.
+    pub fn wait_for_restlessness(&self, waker: &Waker) {
+        *self.turner.borrow_mut() = Some(waker.clone());
     }
 
     /// Whether a panic left the hub half changed, after which this worker must not go on.
@@ -127,10 +130,11 @@ impl Connections {
 
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
-        let (opened, credited) = self.change_hub(|hub| {
+        let (opened, credited) = {
+            let mut hub = self.hub.borrow_mut();
             hub.settle();
             (hub.take_opened(), hub.take_credited())
-        });
+        };
         if !opened.is_empty() {
             let opening = &mut *self.opening.borrow_mut();
             for (_, waker) in opening.extract_if(.., |(key, _)| opened.contains(key)) {
@@ -142,6 +146,11 @@ impl Connections {
                 connection.wake();
             }
         }
+    }
+
+    /// Whether there is mail to `worker`.
+    pub fn has_mail_for(&self, worker: WorkerId) -> bool {
+        !self.hub.borrow_mut().outbox(worker).is_empty()
     }
 
     /// Moves the mail to `worker` out.

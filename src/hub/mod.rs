@@ -294,15 +294,6 @@ impl Hub {
         }
     }
 
-    /// Whether [`Hub::settle`] has something to do, or effects wait to be carried out.
-    pub fn is_restless(&self) -> bool {
-        !self.batches.is_empty()
-            || !self.dirty.is_empty()
-            || !self.opened.is_empty()
-            || !self.credited.is_empty()
-            || self.outbox.iter().any(|mail| !mail.is_empty())
-    }
-
     fn close_batch(&mut self, key: ChannelKey) {
         let channel = &mut self.channels[key as usize];
         if channel.batch.len() == 0 {
