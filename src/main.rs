@@ -1,4 +1,7 @@
-//! philote.
-fn main() -> std::process::ExitCode {
-    philote::daemon::run(&philote::daemon::Options::default())
+//! Arguments in, an exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    philote::cli::run(std::env::args_os())
 }

@@ -38,7 +38,6 @@ fn a_token_grants_what_it_says_under_each_algorithm() {
         write: vec!["a".into()],
         api: true,
         subject: Some("someone".into()),
-        issued: Some(NOW),
         expires: Some(NOW + 1),
     };
     for algorithm in [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512] {
