@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize};
 use std::time::Instant;
 
-use super::pending::{Pending, PendingSockets};
+use super::pending::PendingSockets;
 use super::refusal_log::RefusalLog;
 use super::rules::Rules;
 use crate::connection::{Connections, Peer};
@@ -83,10 +83,5 @@ impl Front {
     pub(super) fn note_refused(&self, peer: Peer, reason: &'static str) {
         self.connections.counters.refused.add(1);
         self.refusals.note(peer, reason);
-    }
-
-    /// Notes an accepted socket; over `limits.max_pending` the oldest that is pending anywhere goes.
-    pub(super) fn pend(&self) -> Pending {
-        PendingSockets::enter(&self.shared, self.rules.borrow().max_pending)
     }
 }

@@ -3,6 +3,7 @@
 //! The one lock here is short, and on nobody's message's way.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,7 +11,11 @@ use super::front::Shared;
 
 /// The sockets that are pending, by the order in which they were accepted.
 #[derive(Debug, Default)]
-pub struct PendingSockets(Mutex<Places>);
+pub struct PendingSockets {
+    places: Mutex<Places>,
+    /// How many there may be: `limits.max_pending`.
+    most: AtomicUsize,
+}
 
 #[derive(Debug, Default)]
 struct Places {
@@ -20,10 +25,15 @@ struct Places {
 }
 
 impl PendingSockets {
-    /// Notes one more; if there are `most` already, the oldest is told to go.
-    pub(super) fn enter(shared: &Arc<Shared>, most: usize) -> Pending {
+    /// Sets how many there may be.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Notes one that has just been accepted; if there are as many as there may be, the oldest is told to go.
+    pub fn enter(shared: &Arc<Shared>) -> Pending {
         let mut places = shared.pending.places();
-        if places.sockets.len() >= most
+        if places.sockets.len() >= shared.pending.most.load(Ordering::Relaxed)
             && let Some((_, Some(waker))) = places.sockets.pop_first()
         {
             waker.wake();
@@ -47,12 +57,13 @@ impl PendingSockets {
 
     fn places(&self) -> MutexGuard<'_, Places> {
         // Nothing under the lock can panic half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One socket's place among them; given up when it is dropped.
-pub(super) struct Pending {
+#[derive(Debug)]
+pub struct Pending {
     shared: Arc<Shared>,
     number: u64,
 }
