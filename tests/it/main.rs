@@ -1,0 +1,24 @@
+//! The contract, tested on the real binary over real sockets: what a client sees, what an
+//! attacker meets, what happens at each bound. Each test starts a server of its own.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bounds;
+mod browser;
+mod closing;
+mod deliveries;
+mod handshake;
+mod hostile_frames;
+mod hostile_handshakes;
+mod info;
+mod keepalive;
+mod messages;
+mod opening;
+mod order;
+mod origins;
+mod proofs;
+mod refusals;
+mod second_opinion;
+mod tokens;
+mod vanished;

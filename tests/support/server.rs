@@ -1,0 +1,321 @@
+//! The real binary as a process: started on a port of the kernel's choice, awaited by its
+//! readiness datagram, stopped by a signal, and gone with the test whatever happens.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use super::client::Client;
+use super::dir::Dir;
+use super::http::{Request, Response};
+use super::token::{SECRET, grant, token};
+use super::{PATIENCE, until};
+
+/// How a server is to be started.
+pub(crate) struct Setup {
+    config: String,
+    secret: Option<String>,
+    environment: Vec<(String, String)>,
+    launcher: Vec<String>,
+}
+
+/// A server that runs.
+pub(crate) struct Server {
+    child: Child,
+    log: Arc<Log>,
+    addresses: Vec<SocketAddr>,
+    stopped: bool,
+    _dir: Dir,
+}
+
+/// How a server ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) log: String,
+}
+
+/// What the server has written to stderr.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    grown: Condvar,
+}
+
+impl Setup {
+    /// Two workers, [`SECRET`], and whatever `config` (TOML, without `[auth]`'s secret) adds.
+    pub(crate) fn new(config: &str) -> Setup {
+        Setup {
+            config: config.into(),
+            secret: Some(SECRET.into()),
+            environment: Vec::new(),
+            launcher: Vec::new(),
+        }
+    }
+
+    /// Nothing configured as a key at all: the empty secret is in force.
+    pub(crate) fn without_secret(mut self) -> Setup {
+        self.secret = None;
+        self
+    }
+
+    /// A variable of the server's environment, which holds no others but the needed ones.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// A command that becomes the server by `exec`, such as `ip netns exec NAME`.
+    pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Setup {
+        self.launcher = launcher.iter().map(|&word| word.into()).collect();
+        self
+    }
+
+    /// Starts it and waits for `READY=1`.
+    pub(crate) fn start(self) -> Server {
+        let dir = Dir::new();
+        let config = dir.write("config.toml", &self.config);
+        let socket = dir.path().join("notify");
+        let notify = UnixDatagram::bind(&socket).expect("a socket for readiness");
+
+        let mut words = self.launcher;
+        words.push(env!("CARGO_BIN_EXE_philote").into());
+        words.extend(["serve".into(), "--config".into(), config.display().to_string()]);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().current_dir(dir.path());
+        command.env("NOTIFY_SOCKET", &socket);
+        command.env("PHILOTE_LISTEN", "127.0.0.1:0").env("PHILOTE_WORKERS", "2");
+        if let Some(secret) = self.secret {
+            command.env("SECRET", secret);
+        }
+        command.envs(self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the server is started");
+
+        let log = Arc::new(Log::default());
+        let stderr = child.stderr.take().expect("stderr is a pipe");
+        let pid = pid_of(&child);
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || log.collect(BufReader::new(stderr))
+        });
+        // An early death is told on the same socket, so that nobody waits for the dead.
+        std::thread::spawn(move || {
+            if let Ok(sender) = UnixDatagram::unbound() {
+                let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+                let _ = sender.send_to(b"EXITED=1", socket);
+            }
+        });
+        let mut server = Server { child, log, addresses: Vec::new(), stopped: false, _dir: dir };
+        server.addresses = server.await_ready(&notify);
+        server
+    }
+}
+
+impl Server {
+    /// A server of defaults.
+    pub(crate) fn start() -> Server {
+        Setup::new("").start()
+    }
+
+    /// A server of defaults and this TOML.
+    pub(crate) fn with(config: &str) -> Server {
+        Setup::new(config).start()
+    }
+
+    /// The first address that it listens on.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    // Clients.
+
+    /// A connection with this token.
+    #[track_caller]
+    pub(crate) fn open(&self, token: &str) -> Client {
+        self.open_with(&Request::upgrade(&format!("/?auth={token}")))
+    }
+
+    #[track_caller]
+    pub(crate) fn open_with(&self, request: &Request) -> Client {
+        Client::open(self.address(), request)
+            .unwrap_or_else(|refusal| panic!("refused: {refusal:?}; asked by {request:?}"))
+    }
+
+    /// A connection that hears these channels.
+    #[track_caller]
+    pub(crate) fn subscriber(&self, read: &[&str]) -> Client {
+        self.open(&grant(read, &[]))
+    }
+
+    /// A connection that publishes to these channels.
+    #[track_caller]
+    pub(crate) fn publisher(&self, write: &[&str]) -> Client {
+        self.open(&grant(&[], write))
+    }
+
+    /// The refusal of this handshake.
+    #[track_caller]
+    pub(crate) fn refuses(&self, request: &Request) -> Response {
+        match Client::open(self.address(), request) {
+            Err(refusal) => refusal,
+            Ok(_) => panic!("admitted: {request:?}"),
+        }
+    }
+
+    /// The refusal of this token.
+    #[track_caller]
+    pub(crate) fn refuses_token(&self, token: &str) -> Response {
+        self.refuses(&Request::upgrade_with(token))
+    }
+
+    /// A plain request and its answer.
+    pub(crate) fn ask(&self, request: &Request) -> Response {
+        request.send(self.address())
+    }
+
+    /// `GET /api/info`, by a token that may.
+    pub(crate) fn info(&self) -> serde_json::Value {
+        let answer = self.ask(&Request::get("/api/info").bearer(&token(r#"{"api":true}"#)));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_str(&answer.body).expect("JSON")
+    }
+
+    /// Waits until exactly so many connections are open.
+    pub(crate) fn until_connections(&self, count: u64) {
+        until(&format!("{count} connections"), || self.info()["connections"] == count);
+    }
+
+    /// A new publisher reaches a new subscriber: whatever went before did the server no harm.
+    #[track_caller]
+    pub(crate) fn is_healthy(&self) {
+        let mut subscriber = self.subscriber(&["health"]);
+        let mut publisher = self.publisher(&["health"]);
+        publisher.publish("health", "still here");
+        subscriber.hears("health", "still here");
+        subscriber.close();
+        publisher.close();
+    }
+
+    // The process.
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
+            .expect("the server's /proc/PID/status");
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|count| count.trim().parse().ok())
+            .expect("VmRSS")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.text.lock().expect("the log").clone()
+    }
+
+    /// Waits for a line of the log that this holds for, and answers it.
+    pub(crate) fn logs(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut text = self.log.text.lock().expect("the log");
+        loop {
+            if let Some(line) = text.lines().find(|line| holds(line)) {
+                return line.to_owned();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line about {what} in:\n{text}");
+            text = self.log.grown.wait_timeout(text, left).expect("the log").0;
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(pid_of(&self.child), signal).expect("the server gets its signal");
+    }
+
+    /// Stops it by SIGTERM and demands exit code 0.
+    pub(crate) fn stop(self) -> String {
+        self.signal(Signal::TERM);
+        let ended = self.ended();
+        assert!(ended.status.success(), "{}; log:\n{}", ended.status, ended.log);
+        ended.log
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ended {
+        // Not reaped by the wait, so that the id stays the server's until it is known dead.
+        let mut status = None;
+        until("the server has ended", || {
+            status = self.child.try_wait().expect("the server is our child");
+            status.is_some()
+        });
+        self.stopped = true;
+        Ended { status: status.expect("an exit status"), log: self.log() }
+    }
+
+    fn await_ready(&self, notify: &UnixDatagram) -> Vec<SocketAddr> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut datagram = [0; 4096];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            notify.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("a timeout");
+            let text = match notify.recv(&mut datagram) {
+                Ok(count) => String::from_utf8_lossy(&datagram[..count]).into_owned(),
+                Err(error) => panic!("not ready: {error}; log:\n{}", self.log()),
+            };
+            assert_ne!(text, "EXITED=1", "it ended at start; log:\n{}", self.log());
+            if text.lines().any(|line| line == "READY=1") {
+                return listening(&text)
+                    .unwrap_or_else(|| panic!("READY=1 without an address: {text:?}"));
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.stopped {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.lines().count().saturating_sub(40);
+            let tail: String = log.lines().skip(from).map(|line| format!("  {line}\n")).collect();
+            let _ = writeln!(std::io::stderr(), "the server's log ended with:\n{tail}");
+        }
+    }
+}
+
+impl Log {
+    fn collect(&self, mut lines: impl BufRead) {
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            self.text.lock().expect("the log").push_str(&String::from_utf8_lossy(&line));
+            self.grown.notify_all();
+            line.clear();
+        }
+    }
+}
+
+/// The addresses in `STATUS=listening on A, B`.
+fn listening(datagram: &str) -> Option<Vec<SocketAddr>> {
+    let status = datagram.lines().find_map(|line| line.strip_prefix("STATUS="))?;
+    let addresses = status.strip_prefix("listening on ")?;
+    addresses.split(',').map(|address| address.trim().parse().ok()).collect()
+}
+
+fn pid_of(child: &Child) -> Pid {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id")
+}
