@@ -139,6 +139,7 @@ fn conduct(crew: &mut Crew, context: &Context<'_>, options: &Options, publishing
     crew.tell_all("end");
     crew.wait(clock::now() + REPORT_LIMIT, |crew| crew.all_said("over"), |_| {})?;
 
+    let parts = Parts::of(crew);
     let readers = crew.readers();
     let received = readers["received"].as_u64().unwrap_or(0);
     let expected = messages * options.subs as u64;
@@ -168,8 +169,8 @@ fn conduct(crew: &mut Crew, context: &Context<'_>, options: &Options, publishing
     report
         .put("server", cost.server_per("deliveries", received))
         .put("server_memory", memory_report(before, &peak, after))
-        .put("loadgen", loadgen(crew, cost.wall_s))
-        .put("machine", cost.machine())
+        .put("loadgen", parts.report(cost.wall_s))
+        .put("machine", cost.machine_beside(parts.all_s()))
         .put("timed_out", timed_out);
     let counts = ["duplicated", "out_of_order", "unexpected", "evicted"];
     let clean = counts.iter().all(|key| readers[key] == 0);
@@ -247,17 +248,43 @@ fn slow_report(part: &Value, start: u64, messages: u64, options: &Options) -> Va
     })
 }
 
-fn loadgen(crew: &Crew, wall_s: f64) -> Value {
-    let cpu = |part: &Value| part["cpu_s"].as_f64().unwrap_or(0.0);
-    let readers = cpu(crew.readers());
-    let share = if wall_s > 0.0 { readers / wall_s } else { 0.0 };
-    json!({
-        "publishers_cpu_s": round(crew.publishers().map(cpu).sum(), 4),
-        "readers_cpu_s": round(readers, 4),
-        "slow_readers_cpu_s": round(cpu(crew.slow_readers()), 4),
-        "readers_share_of_one_core": round(share, 3),
-        "readers_saturated": share > 0.9,
-    })
+/// What the parts have cost, and what the readers lacked.
+struct Parts {
+    publishers_s: f64,
+    readers_s: f64,
+    slow_readers_s: f64,
+    readers_waited_s: Option<f64>,
+    readers_preferred: bool,
+}
+
+impl Parts {
+    fn of(crew: &Crew) -> Self {
+        let cpu = |part: &Value| part["cpu_s"].as_f64().unwrap_or(0.0);
+        Parts {
+            publishers_s: crew.publishers().map(cpu).sum(),
+            readers_s: cpu(crew.readers()),
+            slow_readers_s: cpu(crew.slow_readers()),
+            readers_waited_s: crew.readers()["waited_s"].as_f64(),
+            readers_preferred: crew.readers()["preferred"] == true,
+        }
+    }
+
+    fn all_s(&self) -> f64 {
+        self.publishers_s + self.readers_s + self.slow_readers_s
+    }
+
+    fn report(&self, wall_s: f64) -> Value {
+        let share = if wall_s > 0.0 { self.readers_s / wall_s } else { 0.0 };
+        json!({
+            "publishers_cpu_s": round(self.publishers_s, 4),
+            "readers_cpu_s": round(self.readers_s, 4),
+            "slow_readers_cpu_s": round(self.slow_readers_s, 4),
+            "readers_preferred": self.readers_preferred,
+            "readers_waited_for_cpu_s": self.readers_waited_s.map(|s| round(s, 4)),
+            "readers_share_of_one_core": round(share, 3),
+            "readers_saturated": share > 0.9,
+        })
+    }
 }
 
 #[cfg(test)]

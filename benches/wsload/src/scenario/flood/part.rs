@@ -178,16 +178,25 @@ pub fn endings(engine: &Engine<'_>, ids: &[usize]) -> Value {
     crate::scenario::endings(engine, ids)
 }
 
-/// The CPU time of this process from the start of the measured phase on.
-pub struct OwnCpu(u64);
+/// What this process has had of the CPU since the start of the measured phase.
+pub struct OwnCpu {
+    used: u64,
+    waited: Option<u64>,
+}
 
 impl OwnCpu {
     pub fn start() -> Self {
-        OwnCpu(crate::proc::own_cpu())
+        OwnCpu { used: crate::proc::own_cpu(), waited: crate::proc::own_wait() }
     }
 
     pub fn seconds(&self) -> f64 {
-        clock::seconds(crate::proc::own_cpu() - self.0)
+        clock::seconds(crate::proc::own_cpu() - self.used)
+    }
+
+    /// How long it could have run and others did.
+    pub fn waited_seconds(&self) -> Option<f64> {
+        let (before, now) = self.waited.zip(crate::proc::own_wait())?;
+        Some(clock::seconds(now - before))
     }
 }
 
