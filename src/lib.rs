@@ -4,6 +4,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod counters;
 pub mod daemon;
 pub mod http;
 pub mod hub;

@@ -1,2 +1,4 @@
 //! philote.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    philote::daemon::run(&philote::daemon::Options::default())
+}

@@ -1,1 +1,61 @@
-//! config.
+//! Files and environment in, a [`Config`] or every fault at once out; and what differs between
+//! two of them. A leaf that everything may read: it knows no runtime, and reaches the world only
+//! through [`Sources`].
+//!
+//! Each key is defined once, in `keys.rs`. The parser, the variables' names, `check --print`,
+//! the diff of a reload, `config.example.toml` and the README's table come from there.
+//!
+//! The walk of a load: `files` reads the TOML file and the env file, `document` and `environment`
+//! turn them and the variables into layers of nodes, each key's `Field` reads its node into the
+//! configuration, lowest layer first, `secrets` and `rules` judge what no key can tell alone.
+
+mod allowed_origin;
+mod auth;
+mod diff;
+mod document;
+mod effective;
+mod env_file;
+mod environment;
+mod fault;
+mod field;
+mod files;
+mod key;
+mod keys;
+mod layer;
+mod listen;
+mod load;
+mod memory;
+mod node;
+mod overridden;
+mod reference;
+mod report;
+mod rules;
+mod scalar;
+mod secret;
+mod secrets;
+mod sections;
+mod settings;
+mod sources;
+mod unit;
+mod word;
+
+#[cfg(test)]
+mod tests;
+
+pub use allowed_origin::AllowedOrigin;
+pub use auth::{Auth, OnWithdrawal};
+pub use diff::{Change, diff};
+pub use effective::Config;
+pub use fault::{Fault, Faults, Origin, Position, Warning};
+pub use files::default_path;
+pub use key::Reload;
+pub use listen::{DEFAULT_PORT, ListenAddress};
+pub use load::{EnvFile, LoadOptions, Loaded, load};
+pub use overridden::reload_warnings;
+pub use reference::{Entry, example, markdown_table, reference};
+pub use secret::Secret;
+pub use sections::{
+    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Shutdown, SlowConsumer, WebSocket,
+};
+pub use settings::Setting;
+pub use sources::{FileContent, ReadError, RealSources, Sources};

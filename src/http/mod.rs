@@ -1,1 +1,156 @@
-//! http.
+//! Requests before and beside the WebSocket: the handshake that turns one into a connection, and plain ones.
+//!
+//! A socket's walk: [`serve`] drives hyper over it until a handshake succeeds ([`handshake`]), then takes the
+//! socket back and attaches it to its reservation; or until it is closed, evicted or out of time. Everything
+//! of HTTP is dropped at that moment: a connection costs nothing for having been a request.
+//!
+//! - [`rules`]: what handshakes go by, replaced as a whole. [`token`]: where a request's token is.
+//!   [`origin`]: whether it may come from there. [`refusal`]: every other answer than 101.
+//! - [`plain`]: `/healthz`, `/readyz`, `/api/info`.
+
+pub mod front;
+mod handshake;
+mod origin;
+mod plain;
+mod refusal;
+mod refusal_log;
+pub mod rules;
+mod token;
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+
+use crate::connection::socket::Socket;
+use crate::connection::{Identity, Peer, Reservation};
+pub use front::Front;
+
+/// How long a connection that has had an answer may wait before it asks again.
+const IDLE: Duration = Duration::from_secs(15);
+/// The most header fields of a request; hyper's default, kept since browsers send about 20.
+const MAX_HEADERS: usize = 100;
+
+type Answer = Response<Full<Bytes>>;
+
+/// What a handshake that succeeded leaves for the socket.
+struct Upgrade {
+    reservation: Reservation,
+    identity: Identity,
+}
+
+/// What the requests on one socket share.
+struct Visit {
+    front: Rc<Front>,
+    peer: Peer,
+    upgrade: RefCell<Option<Upgrade>>,
+    /// When the socket is closed unless something happens.
+    until: Cell<Instant>,
+    /// Requests answered.
+    answered: Cell<u32>,
+}
+
+/// Serves one accepted socket, until it is a WebSocket connection or closed.
+pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer) {
+    let rules = front.rules();
+    socket.prepare(rules.user_timeout);
+    let pending = front.pend();
+    let visit = Rc::new(Visit {
+        peer,
+        upgrade: RefCell::new(None),
+        until: Cell::new(Instant::now() + rules.handshake_timeout),
+        answered: Cell::new(0),
+        front,
+    });
+    let service = {
+        let visit = visit.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let visit = visit.clone();
+            Box::pin(async move { Ok::<_, Infallible>(answer(&visit, request).await) })
+        })
+    };
+    let mut connection = http1::Builder::new()
+        .max_buf_size(rules.max_head_size)
+        .max_headers(MAX_HEADERS)
+        .auto_date_header(false)
+        .half_close(false)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut timer = Box::pin(tokio::time::sleep_until(visit.until.get()));
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(if done.is_ok() { End::Done } else { End::Failed });
+        }
+        if pending.poll_evicted(cx).is_ready() {
+            return Poll::Ready(End::Failed);
+        }
+        loop {
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if visit.until.get() <= Instant::now() {
+                return Poll::Ready(End::TimedOut);
+            }
+            timer.as_mut().reset(visit.until.get());
+        }
+    })
+    .await;
+    let upgrade = visit.upgrade.borrow_mut().take();
+    match ended {
+        End::Failed => {}
+        End::Done => {
+            if let Some(Upgrade { reservation, identity }) = upgrade {
+                let parts = connection.into_parts();
+                reservation.attach(identity, parts.io.into_inner(), &parts.read_buf);
+            }
+        }
+        End::TimedOut => {
+            // Only who has had no answer yet is owed one; a kept-alive connection just ends.
+            if visit.answered.get() == 0 {
+                let mut socket = connection.into_parts().io.into_inner();
+                if socket.write_all(refusal::TIMED_OUT).await.is_ok() {
+                    socket.shutdown_write();
+                }
+                visit.front.note_refused(peer, "handshake took too long");
+            }
+        }
+    }
+}
+
+/// How the HTTP part of a socket's life ended.
+enum End {
+    Done,
+    Failed,
+    TimedOut,
+}
+
+async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
+    let answer = if handshake::wants_upgrade(&request) {
+        match handshake::admit(&visit.front, visit.peer, &request).await {
+            Ok((answer, upgrade)) => {
+                *visit.upgrade.borrow_mut() = Some(upgrade);
+                answer
+            }
+            Err(refusal) => {
+                visit.front.note_refused(visit.peer, refusal.name());
+                refusal.answer()
+            }
+        }
+    } else {
+        plain::answer(&visit.front, visit.peer, &request)
+    };
+    visit.answered.set(visit.answered.get() + 1);
+    visit.until.set(Instant::now() + IDLE);
+    answer
+}

@@ -1,1 +1,592 @@
-//! hub.
+//! Channels, subscribers and their outbound queues: one worker's part of them, as a state machine.
+//!
+//! It holds no socket, no sender and no clock, and never awaits. What it changes is called by the worker:
+//! [`Hub::open`], [`Hub::publish`], [`Hub::take`] (mail), [`Hub::settle`] (the end of a turn),
+//! [`Hub::leave`]. What is to be done about it stands in its effects: mail in [`Hub::outbox`], queues to
+//! flush, members that are open, members that have credit again.
+//!
+//! # A message's walk
+//! Each channel has a *home*, the worker that gives its messages their one order. A message goes to the
+//! home (a call, or a mail), is appended to the channel's batch of this turn, and at the turn's end the
+//! batch is frozen and shared: one slice for each subscriber here, one mail for each other worker that has
+//! subscribers. Every pair of workers has one first-in-first-out line, so every subscriber sees the
+//! home's order, and each publisher's messages in it as it sent them.
+//!
+//! # Opening
+//! A member is open when the homes of all its channels know that its worker has subscribers of them. Only
+//! then may its handshake be answered: what is published after that, by anybody, reaches it.
+
+mod batch;
+mod channel;
+pub mod credit;
+pub mod mail;
+mod member;
+pub mod placement;
+pub mod queue;
+#[cfg(test)]
+mod simulation;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::protocol::{self, Publish};
+use channel::{Channel, ChannelKey, Reader};
+use credit::Unanswered;
+use mail::{Answer, Delivery, Mail, Publisher, WorkerId, WorkerSet};
+use member::{Member, Subscription};
+use placement::Placement;
+use queue::{OutboundQueue, RingPool};
+
+/// A member's key: small, stable while it lives, used again after.
+pub type MemberKey = u32;
+
+/// A publish to a channel that its connection may not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotGranted;
+
+/// One worker's channels and members.
+#[derive(Debug)]
+pub struct Hub {
+    me: WorkerId,
+    placement: Placement,
+    names: HashMap<Arc<str>, ChannelKey, foldhash::fast::RandomState>,
+    channels: Slab<Channel>,
+    members: Slab<Member>,
+    next_serial: u32,
+    rings: RingPool,
+    /// Bytes that wait in all queues together.
+    queued: usize,
+    /// Channels with a batch open.
+    batches: Vec<ChannelKey>,
+    /// For each worker, bytes of deliveries mailed to it that it has not taken yet.
+    mailed: Vec<usize>,
+    /// Workers that have been mailed more than they should.
+    behind: WorkerSet,
+    /// Answers withheld until the workers that their messages went to keep up.
+    held: Vec<(WorkerSet, Answer)>,
+    /// Effects: for each worker, the mail to it.
+    outbox: Vec<Vec<Mail>>,
+    /// Effects: members whose queues have something to flush.
+    dirty: Vec<MemberKey>,
+    /// Effects: members that have become open.
+    opened: Vec<MemberKey>,
+    /// Effects: members that have credit again.
+    credited: Vec<MemberKey>,
+}
+
+impl Hub {
+    /// The part of worker `me`, which is one of those that `placement` spreads channels over.
+    pub fn new(me: WorkerId, placement: Placement) -> Self {
+        let workers = placement.workers();
+        Hub {
+            me,
+            names: HashMap::with_hasher(placement.hasher()),
+            placement,
+            channels: Slab::new(),
+            members: Slab::new(),
+            next_serial: 0,
+            rings: RingPool::default(),
+            queued: 0,
+            batches: Vec::new(),
+            mailed: vec![0; workers],
+            behind: WorkerSet::default(),
+            held: Vec::new(),
+            outbox: (0..workers).map(|_| Vec::new()).collect(),
+            dirty: Vec::new(),
+            opened: Vec::new(),
+            credited: Vec::new(),
+        }
+    }
+
+    // ---- opening and leaving
+
+    /// Makes a member that reads and writes these channels. Deliveries wait in its queue from when
+    /// [`Hub::is_open`] says so, which the `opened` effect announces where it is not at once.
+    pub fn open(&mut self, reads: &[Box<str>], writes: &[Box<str>]) -> MemberKey {
+        let serial = self.next_serial;
+        self.next_serial = self.next_serial.wrapping_add(1);
+        let entry = self.members.vacant_entry();
+        let key = entry.key() as MemberKey;
+        entry.insert(Member {
+            serial,
+            queue: OutboundQueue::default(),
+            reads: Box::default(),
+            writes: Box::default(),
+            last_written: None,
+            opening: 0,
+            unanswered: Unanswered::default(),
+            dirty: false,
+            is_publisher: false,
+        });
+        let mut written: Vec<ChannelKey> = writes.iter().map(|name| self.channel(name)).collect();
+        written.sort_unstable();
+        written.dedup();
+        for channel in &written {
+            self.channels[*channel as usize].writers += 1;
+        }
+        let mut read: Vec<ChannelKey> = reads.iter().map(|name| self.channel(name)).collect();
+        read.sort_unstable();
+        read.dedup();
+        let mut opening = 0;
+        let reads = read
+            .into_iter()
+            .enumerate()
+            .map(|(slot, channel)| {
+                let (position, waits) = self.subscribe(key, slot as u32, channel);
+                opening += u32::from(waits);
+                Subscription { channel, position }
+            })
+            .collect();
+        let member = &mut self.members[key as usize];
+        (member.reads, member.writes, member.opening) = (reads, written.into(), opening);
+        key
+    }
+
+    /// Puts a member among a channel's readers: its position there, and whether its home has yet to hear of it.
+    fn subscribe(&mut self, member: MemberKey, slot: u32, key: ChannelKey) -> (u32, bool) {
+        let channel = &mut self.channels[key as usize];
+        let position = channel.readers.len() as u32;
+        channel.readers.push(Reader { member, slot });
+        if channel.home == self.me {
+            return (position, false);
+        }
+        if position == 0 {
+            channel.unanswered += 1;
+            self.outbox[channel.home.index()].push(Mail::Subscribe(channel.name.clone()));
+        }
+        let waits = channel.unanswered > 0;
+        if waits {
+            channel.waiting.push(member);
+        }
+        (position, waits)
+    }
+
+    /// Whether whatever is published from now on reaches this member.
+    pub fn is_open(&self, key: MemberKey) -> bool {
+        self.members[key as usize].opening == 0
+    }
+
+    /// Takes a member out, with what waits for it. Effects may still name its key.
+    pub fn leave(&mut self, key: MemberKey) {
+        let member = self.members.remove(key as usize);
+        self.queued -= member.queue.bytes();
+        member.queue.recycle(&mut self.rings);
+        for subscription in &member.reads {
+            self.unsubscribe(key, *subscription);
+        }
+        for channel in &member.writes {
+            self.channels[*channel as usize].writers -= 1;
+            self.forget_if_idle(*channel);
+        }
+    }
+
+    fn unsubscribe(&mut self, member: MemberKey, subscription: Subscription) {
+        let channel = &mut self.channels[subscription.channel as usize];
+        let position = subscription.position as usize;
+        channel.readers.swap_remove(position);
+        if let Some(moved) = channel.readers.get(position) {
+            let reads = &mut self.members[moved.member as usize].reads;
+            reads[moved.slot as usize].position = subscription.position;
+        }
+        if channel.readers.len() * 4 < channel.readers.capacity() {
+            channel.readers.shrink_to(channel.readers.len() * 2);
+        }
+        channel.waiting.retain(|waiting| *waiting != member);
+        if channel.readers.is_empty() && channel.home != self.me {
+            self.outbox[channel.home.index()].push(Mail::Leave(channel.name.clone()));
+        }
+        self.forget_if_idle(subscription.channel);
+    }
+
+    /// The channel of this name, made where there is none.
+    fn channel(&mut self, name: &str) -> ChannelKey {
+        if let Some(key) = self.names.get(name) {
+            return *key;
+        }
+        let shared: Arc<str> = name.into();
+        let channel =
+            Channel::new(shared.clone(), protocol::encode_name(name), self.placement.home(name));
+        let key = self.channels.insert(channel) as ChannelKey;
+        self.names.insert(shared, key);
+        key
+    }
+
+    fn forget_if_idle(&mut self, key: ChannelKey) {
+        if self.channels[key as usize].is_idle() {
+            let channel = self.channels.remove(key as usize);
+            self.names.remove(&channel.name);
+        }
+    }
+
+    // ---- publishing
+
+    /// Whether this member may publish one more message now; else the `credited` effect says when.
+    pub fn has_credit(&self, key: MemberKey) -> bool {
+        self.members[key as usize].unanswered.has_credit()
+    }
+
+    /// Publishes one message of a member, in the name of `issuer`.
+    ///
+    /// # Errors
+    /// [`NotGranted`] where the member may not write the channel: nothing has changed then.
+    pub fn publish(
+        &mut self,
+        key: MemberKey,
+        issuer: &str,
+        message: &Publish<'_>,
+    ) -> Result<(), NotGranted> {
+        let channel_key = self.granted(key, &message.channel).ok_or(NotGranted)?;
+        let member = &mut self.members[key as usize];
+        let publisher = Publisher { worker: self.me, member: key, serial: member.serial };
+        let channel = &mut self.channels[channel_key as usize];
+        let delivery = protocol::Delivery { issuer, channel: &channel.encoded, data: message.data };
+        if channel.home != self.me {
+            let bytes = post_publish(
+                &mut self.outbox[channel.home.index()],
+                &channel.name,
+                publisher,
+                &delivery,
+            );
+            member.unanswered.add(1, bytes as u32);
+            return Ok(());
+        }
+        if channel.readers.is_empty() && channel.interested.is_empty() {
+            return Ok(());
+        }
+        if channel.batch.len() == 0 {
+            self.batches.push(channel_key);
+        }
+        let bytes = channel.batch.push(publisher, &delivery);
+        if channel.interested.intersects(self.behind) {
+            member.unanswered.add(1, bytes as u32);
+            hold(
+                &mut self.held,
+                channel.interested,
+                Answer { publisher, messages: 1, bytes: bytes as u32 },
+            );
+        }
+        if channel.batch.len() >= batch::LARGEST {
+            self.close_batch(channel_key);
+        }
+        Ok(())
+    }
+
+    /// The channel of this name, if the member may write it.
+    fn granted(&mut self, key: MemberKey, name: &str) -> Option<ChannelKey> {
+        let member = &mut self.members[key as usize];
+        if let Some(last) = member.last_written
+            && &*self.channels[last as usize].name == name
+        {
+            return Some(last);
+        }
+        let channel = *self.names.get(name)?;
+        member.writes.binary_search(&channel).ok()?;
+        member.last_written = Some(channel);
+        Some(channel)
+    }
+
+    /// Ends the turn: what it brought goes to the queues here and to the other workers' mail.
+    pub fn settle(&mut self) {
+        while let Some(key) = self.batches.pop() {
+            self.close_batch(key);
+        }
+    }
+
+    fn close_batch(&mut self, key: ChannelKey) {
+        let channel = &mut self.channels[key as usize];
+        if channel.batch.len() == 0 {
+            self.forget_if_idle(key);
+            return;
+        }
+        let delivery = channel.batch.close();
+        for worker in channel.interested.iter() {
+            self.mailed[worker.index()] += delivery.frames.len();
+            if self.mailed[worker.index()] > credit::WINDOW {
+                self.behind.insert(worker);
+            }
+            self.outbox[worker.index()]
+                .push(Mail::Deliver { channel: channel.name.clone(), delivery: delivery.clone() });
+        }
+        self.deliver(key, &delivery);
+        self.forget_if_idle(key);
+    }
+
+    /// Puts a delivery into the queues of the channel's subscribers here.
+    fn deliver(&mut self, key: ChannelKey, delivery: &Delivery) {
+        let me = self.me;
+        for segment in delivery.segments.iter().filter(|s| s.publisher.worker == me) {
+            mark_publisher(&mut self.members, segment.publisher, true);
+        }
+        let channel = &self.channels[key as usize];
+        let mut added = 0;
+        for reader in &channel.readers {
+            let member = &mut self.members[reader.member as usize];
+            let before = member.queue.bytes();
+            if member.is_publisher {
+                let publisher =
+                    Publisher { worker: me, member: reader.member, serial: member.serial };
+                for (frames, messages) in delivery.without(publisher) {
+                    member.queue.push(frames, messages, &mut self.rings);
+                }
+            } else {
+                member.queue.push(delivery.frames.clone(), delivery.messages, &mut self.rings);
+            }
+            let grown = member.queue.bytes() - before;
+            added += grown;
+            if grown > 0 && !member.dirty {
+                member.dirty = true;
+                self.dirty.push(reader.member);
+            }
+        }
+        self.queued += added;
+        for segment in delivery.segments.iter().filter(|s| s.publisher.worker == me) {
+            mark_publisher(&mut self.members, segment.publisher, false);
+        }
+    }
+
+    // ---- mail
+
+    /// Takes one piece of mail from another worker.
+    pub fn take(&mut self, from: WorkerId, mail: Mail) {
+        match mail {
+            Mail::Subscribe(name) => {
+                let key = self.channel(&name);
+                self.channels[key as usize].interested.insert(from);
+                self.outbox[from.index()].push(Mail::Subscribed(name));
+            }
+            Mail::Leave(name) => {
+                if let Some(key) = self.names.get(&name).copied() {
+                    self.channels[key as usize].interested.remove(from);
+                    self.forget_if_idle(key);
+                }
+            }
+            Mail::Subscribed(name) => self.confirmed(&name),
+            Mail::Publish { channel, publisher, frames, messages } => {
+                self.sequence(&channel, publisher, frames, messages);
+            }
+            Mail::Deliver { channel, delivery } => {
+                if let Some(key) = self.names.get(&channel).copied() {
+                    self.deliver(key, &delivery);
+                }
+                let bytes = delivery.frames.len();
+                let outbox = &mut self.outbox[from.index()];
+                match outbox.last_mut() {
+                    Some(Mail::Taken(sum)) => *sum += bytes,
+                    _ => outbox.push(Mail::Taken(bytes)),
+                }
+            }
+            Mail::Taken(bytes) => self.caught_up(from, bytes),
+            Mail::Answer(answer) => self.answered(answer),
+        }
+    }
+
+    fn confirmed(&mut self, name: &str) {
+        let Some(key) = self.names.get(name).copied() else { return };
+        let channel = &mut self.channels[key as usize];
+        channel.unanswered = channel.unanswered.saturating_sub(1);
+        if channel.unanswered > 0 {
+            return;
+        }
+        for waiting in std::mem::take(&mut channel.waiting) {
+            let member = &mut self.members[waiting as usize];
+            member.opening -= 1;
+            if member.opening == 0 {
+                self.opened.push(waiting);
+            }
+        }
+        self.forget_if_idle(key);
+    }
+
+    /// Gives frames from another worker their place in their channel's order.
+    fn sequence(&mut self, name: &str, publisher: Publisher, frames: Vec<u8>, messages: u32) {
+        let bytes = frames.len() as u32;
+        let answer = Answer { publisher, messages, bytes };
+        let mut waits_for = WorkerSet::default();
+        if let Some(key) = self.names.get(name).copied() {
+            let channel = &mut self.channels[key as usize];
+            if !channel.readers.is_empty() || !channel.interested.is_empty() {
+                if channel.interested.intersects(self.behind) {
+                    waits_for = channel.interested;
+                }
+                if channel.batch.len() == 0 {
+                    self.batches.push(key);
+                }
+                channel.batch.extend(publisher, frames, messages);
+                if channel.batch.len() >= batch::LARGEST {
+                    self.close_batch(key);
+                }
+            }
+        }
+        if waits_for.is_empty() {
+            self.answer(answer);
+        } else {
+            hold(&mut self.held, waits_for, answer);
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if answer.publisher.worker == self.me {
+            self.answered(answer);
+            return;
+        }
+        let outbox = &mut self.outbox[answer.publisher.worker.index()];
+        match outbox.last_mut() {
+            Some(Mail::Answer(last)) if last.publisher == answer.publisher => {
+                last.messages += answer.messages;
+                last.bytes += answer.bytes;
+            }
+            _ => outbox.push(Mail::Answer(answer)),
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        let Publisher { member: key, serial, .. } = answer.publisher;
+        if let Some(member) = self.members.get_mut(key as usize)
+            && member.serial == serial
+            && member.unanswered.subtract(answer.messages, answer.bytes)
+        {
+            self.credited.push(key);
+        }
+    }
+
+    fn caught_up(&mut self, worker: WorkerId, bytes: usize) {
+        let mailed = &mut self.mailed[worker.index()];
+        *mailed = mailed.saturating_sub(bytes);
+        if *mailed > credit::WINDOW / 2 {
+            return;
+        }
+        self.behind.remove(worker);
+        let behind = self.behind;
+        let (waiting, free): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|(workers, _)| workers.intersects(behind));
+        self.held = waiting;
+        for (_, answer) in free {
+            self.answer(answer);
+        }
+    }
+
+    // ---- queues
+
+    /// What waits for a member's socket.
+    pub fn queue(&self, key: MemberKey) -> &OutboundQueue {
+        &self.members[key as usize].queue
+    }
+
+    /// Changes what waits for a member's socket.
+    #[inline]
+    pub fn with_queue<T>(
+        &mut self,
+        key: MemberKey,
+        change: impl FnOnce(&mut OutboundQueue, &mut RingPool) -> T,
+    ) -> T {
+        let queue = &mut self.members[key as usize].queue;
+        let before = queue.bytes();
+        let result = change(queue, &mut self.rings);
+        self.queued = self.queued + queue.bytes() - before;
+        result
+    }
+
+    /// Puts a member on the list of those to flush, where something waits for it.
+    pub fn touch(&mut self, key: MemberKey) {
+        let member = &mut self.members[key as usize];
+        if !member.dirty && !member.queue.is_empty() {
+            member.dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// Bytes that wait in all queues together; a frame shared by many counts once a queue.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// The member for which most bytes wait.
+    pub fn longest_queue(&self) -> Option<MemberKey> {
+        let longest = self.members.iter().max_by_key(|(_, member)| member.queue.bytes());
+        longest.filter(|(_, m)| m.queue.bytes() > 0).map(|(key, _)| key as MemberKey)
+    }
+
+    // ---- effects
+
+    /// The mail to a worker, taken out.
+    pub fn outbox(&mut self, worker: WorkerId) -> &mut Vec<Mail> {
+        &mut self.outbox[worker.index()]
+    }
+
+    /// Takes out the members to flush, in exchange for an empty list. Those that left are not among them.
+    pub fn take_dirty(&mut self, into: &mut Vec<MemberKey>) {
+        std::mem::swap(&mut self.dirty, into);
+        into.retain(|key| match self.members.get_mut(*key as usize) {
+            Some(member) => std::mem::replace(&mut member.dirty, false),
+            None => false,
+        });
+    }
+
+    /// Takes out the members that have become open.
+    pub fn take_opened(&mut self) -> Vec<MemberKey> {
+        std::mem::take(&mut self.opened)
+    }
+
+    /// Takes out the members that have credit again.
+    pub fn take_credited(&mut self) -> Vec<MemberKey> {
+        std::mem::take(&mut self.credited)
+    }
+
+    // ---- figures
+
+    /// How many members there are, those whose handshake is under way among them.
+    pub fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many channels are known here.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+}
+
+fn mark_publisher(members: &mut Slab<Member>, publisher: Publisher, mark: bool) {
+    if let Some(member) = members.get_mut(publisher.member as usize)
+        && member.serial == publisher.serial
+    {
+        member.is_publisher = mark;
+    }
+}
+
+/// Withholds an answer, or adds it to the one of the same publisher that is withheld already.
+fn hold(held: &mut Vec<(WorkerSet, Answer)>, workers: WorkerSet, answer: Answer) {
+    match held.last_mut() {
+        Some((same, last)) if *same == workers && last.publisher == answer.publisher => {
+            last.messages += answer.messages;
+            last.bytes += answer.bytes;
+        }
+        _ => held.push((workers, answer)),
+    }
+}
+
+/// Mails a message to its channel's home, behind others of the same publisher and channel in one piece
+/// where they come together; the length of its frame in bytes.
+fn post_publish(
+    outbox: &mut Vec<Mail>,
+    name: &Arc<str>,
+    by: Publisher,
+    delivery: &protocol::Delivery<'_>,
+) -> usize {
+    if let Some(Mail::Publish { channel, publisher, frames, messages }) = outbox.last_mut()
+        && *publisher == by
+        && Arc::ptr_eq(channel, name)
+    {
+        let before = frames.len();
+        protocol::encode_delivery(frames, delivery);
+        *messages += 1;
+        return frames.len() - before;
+    }
+    let mut frames = Vec::with_capacity(delivery.frame_len());
+    protocol::encode_delivery(&mut frames, delivery);
+    let bytes = frames.len();
+    outbox.push(Mail::Publish { channel: name.clone(), publisher: by, frames, messages: 1 });
+    bytes
+}

@@ -1,0 +1,226 @@
+//! Owns [`SignedClaims`]: the JSON of a token's payload, read once. It knows types and repeated
+//! members; times and limits are judged by `verify`. Only payloads whose signature verified come here.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{AuthError, Claim};
+
+/// What the claims say; `None` for those that are absent or null.
+#[derive(Debug, Default)]
+pub(super) struct SignedClaims<'a> {
+    read: Option<Vec<Name>>,
+    write: Option<Vec<Name>>,
+    api: Option<bool>,
+    subject: Option<&'a RawValue>,
+    pub(super) exp: Option<Seconds>,
+    pub(super) nbf: Option<Seconds>,
+    pub(super) iat: Option<Seconds>,
+}
+
+impl<'a> SignedClaims<'a> {
+    /// Reads a payload. Unknown claims only have to be JSON, at any depth.
+    ///
+    /// # Errors
+    /// [`AuthError::NotAnObject`], [`AuthError::WrongType`], [`AuthError::Repeated`].
+    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, AuthError> {
+        let text = std::str::from_utf8(payload).map_err(|_| AuthError::NotAnObject)?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let mut fault = AuthError::NotAnObject;
+        let claims = json
+            .deserialize_map(Members { fault: &mut fault })
+            .map_err(|error| if error.is_data() { fault } else { AuthError::NotAnObject })?;
+        json.end().map_err(|_| AuthError::NotAnObject)?;
+        Ok(claims)
+    }
+
+    /// The names in `read`, each once, in their order.
+    pub(super) fn take_read(&mut self) -> Vec<Box<str>> {
+        distinct(self.read.take().unwrap_or_default())
+    }
+
+    /// The names in `write`, each once, in their order.
+    pub(super) fn take_write(&mut self) -> Vec<Box<str>> {
+        distinct(self.write.take().unwrap_or_default())
+    }
+
+    pub(super) fn api(&self) -> bool {
+        self.api.unwrap_or(false)
+    }
+
+    /// `sub` where it is a string.
+    pub(super) fn subject(&self) -> Option<Box<str>> {
+        let name: Result<Name, _> = serde_json::from_str(self.subject?.get());
+        name.ok().map(|name| name.0)
+    }
+}
+
+fn distinct(names: Vec<Name>) -> Vec<Box<str>> {
+    let mut seen = HashSet::with_capacity(names.len());
+    let is_first: Vec<bool> = names.iter().map(|name| seen.insert(&*name.0)).collect();
+    names.into_iter().zip(is_first).filter_map(|(name, first)| first.then_some(name.0)).collect()
+}
+
+/// Reads the members of the claims. `fault` is what an error of the JSON's types means at each point.
+struct Members<'f> {
+    fault: &'f mut AuthError,
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = SignedClaims<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SignedClaims<'de>, A::Error> {
+        let fault = self.fault;
+        let mut claims = SignedClaims::default();
+        let mut seen = [false; Claim::Iat as usize + 1];
+        while let Some(Member(member)) = map.next_key()? {
+            let claim = match member {
+                Known::Claim(claim) => claim,
+                Known::Subject => {
+                    claims.subject = map.next_value()?;
+                    continue;
+                }
+                Known::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if std::mem::replace(&mut seen[claim as usize], true) {
+                *fault = AuthError::Repeated(claim);
+                return Err(A::Error::custom("repeated"));
+            }
+            *fault = AuthError::WrongType(claim);
+            match claim {
+                Claim::Read => claims.read = map.next_value()?,
+                Claim::Write => claims.write = map.next_value()?,
+                Claim::Api => claims.api = map.next_value()?,
+                Claim::Exp => claims.exp = map.next_value()?,
+                Claim::Nbf => claims.nbf = map.next_value()?,
+                Claim::Iat => claims.iat = map.next_value()?,
+            }
+            *fault = AuthError::NotAnObject;
+        }
+        Ok(claims)
+    }
+}
+
+/// A member's name, as far as it matters.
+struct Member(Known);
+
+enum Known {
+    Claim(Claim),
+    Subject,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MemberVisitor;
+        impl Visitor<'_> for MemberVisitor {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Member, E> {
+                Ok(Member(match name {
+                    b"read" => Known::Claim(Claim::Read),
+                    b"write" => Known::Claim(Claim::Write),
+                    b"api" => Known::Claim(Claim::Api),
+                    b"exp" => Known::Claim(Claim::Exp),
+                    b"nbf" => Known::Claim(Claim::Nbf),
+                    b"iat" => Known::Claim(Claim::Iat),
+                    b"sub" => Known::Subject,
+                    _ => Known::Other,
+                }))
+            }
+        }
+        // As bytes, since a name that is no valid string (a lone surrogate) is ignored like any other.
+        deserializer.deserialize_bytes(MemberVisitor)
+    }
+}
+
+/// A string in which lone surrogates have become U+FFFD, as in the channel of a publish: what a
+/// browser grants and what it publishes to stay the same name.
+#[derive(Debug)]
+struct Name(Box<str>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name, E> {
+                Ok(Name(match std::str::from_utf8(bytes) {
+                    Ok(text) => text.into(),
+                    Err(_) => without_surrogates(bytes).into(),
+                }))
+            }
+        }
+        deserializer.deserialize_bytes(NameVisitor)
+    }
+}
+
+/// The text of UTF-8 in which a lone surrogate, which JSON can write as an escape, stands as the three
+/// bytes that serde_json makes of it: 0xED, then two of which neither begins a character.
+fn without_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if chunk.invalid().starts_with(&[0xED]) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
+/// Seconds since 1970 (RFC 7519, NumericDate); fractions are cut off downwards, as `now` has none,
+/// and what is beyond 64 bits is the last second that they can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seconds(pub(super) i64);
+
+impl Seconds {
+    pub(super) fn from_unix(seconds: u64) -> Self {
+        Self(seconds.try_into().unwrap_or(i64::MAX))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SecondsVisitor;
+        impl Visitor<'_> for SecondsVisitor {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_u64<E>(self, seconds: u64) -> Result<Seconds, E> {
+                Ok(Seconds::from_unix(seconds))
+            }
+
+            fn visit_i64<E>(self, seconds: i64) -> Result<Seconds, E> {
+                Ok(Seconds(seconds))
+            }
+
+            fn visit_f64<E>(self, seconds: f64) -> Result<Seconds, E> {
+                // The cast saturates.
+                Ok(Seconds(seconds.floor() as i64))
+            }
+        }
+        deserializer.deserialize_any(SecondsVisitor)
+    }
+}

@@ -1,0 +1,78 @@
+//! Owns [`sign`]: claims in, a token out, for `philote token` and for the clients that make their own.
+//! Nothing on the way of a handshake comes here.
+
+use jsonwebtoken::{EncodingKey, Header};
+use serde::Serialize;
+
+/// What a token says. What is empty or `None` is left out of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Claims {
+    /// Channels to subscribe to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<String>,
+    /// Channels to publish to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub write: Vec<String>,
+    /// Whether `GET /api/info` is open.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub api: bool,
+    /// Who it is for.
+    #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it was made, in seconds since 1970.
+    #[serde(rename = "iat", skip_serializing_if = "Option::is_none")]
+    pub issued: Option<u64>,
+    /// From when on it is not accepted, in seconds since 1970.
+    #[serde(rename = "exp", skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+}
+
+/// How a token is signed (RFC 7518, section 3.2). All three are accepted from anyone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    #[default]
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+}
+
+impl Algorithm {
+    /// What the header's `alg` stands for; `None` for all that a secret does not verify.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "HS256" => Some(Self::Hs256),
+            "HS384" => Some(Self::Hs384),
+            "HS512" => Some(Self::Hs512),
+            _ => None,
+        }
+    }
+}
+
+impl From<Algorithm> for jsonwebtoken::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Hs256 => Self::HS256,
+            Algorithm::Hs384 => Self::HS384,
+            Algorithm::Hs512 => Self::HS512,
+        }
+    }
+}
+
+/// The crypto library refused to sign. It holds no more, since the library's own text may hold the
+/// claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token could not be signed")]
+pub struct SignError;
+
+/// Signs `claims` with `secret`, which may be empty.
+///
+/// # Errors
+/// [`SignError`] where the crypto library fails.
+pub fn sign(claims: &Claims, secret: &[u8], algorithm: Algorithm) -> Result<String, SignError> {
+    let header = Header::new(algorithm.into());
+    let key = EncodingKey::from_secret(secret);
+    jsonwebtoken::encode(&header, claims, &key).map_err(|_| SignError)
+}

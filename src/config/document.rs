@@ -1,0 +1,131 @@
+//! Owns the TOML file: its text in, the keys it gives out. Every fault of the text is reported,
+//! those of the syntax and those of unknown names, with line and column.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Origin, Position};
+use super::key::{Key, is_section, nearest};
+use super::keys::{KEYS, SECTIONS};
+use super::layer::Given;
+use super::node::Node;
+use super::report::Report;
+
+/// Reads the text of the file at `path`.
+pub(super) fn read(path: &Arc<Path>, text: &str, report: &mut Report) -> Vec<Given> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let place =
+        |offset| Origin::File { path: path.clone(), position: Some(Position::of(text, offset)) };
+    for error in errors {
+        let offset = error.span().map_or(text.len(), |span| span.start);
+        report.fault(&place(offset), None, syntax(error.message()));
+    }
+    let mut walk = Walk { place: &place, report, found: Vec::new() };
+    walk.top(table.get_ref());
+    walk.found
+}
+
+/// The parser's words for people: what, and how to mend it.
+fn syntax(message: &str) -> String {
+    let (what, expected) = match message.split_once(", expected ") {
+        Some((what, expected)) => (what, format!("expected {expected}")),
+        None => (message, "mend the line".to_owned()),
+    };
+    let mend = match what {
+        "string values must be quoted" => "write \"info\", not info",
+        "duplicate key" => return "set twice; keep one".to_owned(),
+        "key with no value" => "write KEY = VALUE, or # before a comment",
+        "invalid basic string" | "invalid literal string" => "close the quote in the same line",
+        _ if what.starts_with("invalid ") => {
+            return "neither a number nor text in quotes; put text in quotes, values with a unit \
+                    too, as in \"25s\""
+                .to_owned();
+        }
+        _ => &expected,
+    };
+    format!("{what}; {mend}")
+}
+
+struct Walk<'a> {
+    place: &'a dyn Fn(usize) -> Origin,
+    report: &'a mut Report,
+    found: Vec<Given>,
+}
+
+impl Walk<'_> {
+    fn top(&mut self, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let (origin, name) = ((self.place)(name.span().start), name.get_ref().as_ref());
+            let key = Key::find(name).filter(|key| key.split().0.is_empty());
+            match (key, value.get_ref()) {
+                (Some(key), _) => self.give(key, value),
+                (None, DeValue::Table(section)) if is_section(name) => self.section(name, section),
+                (None, _) if is_section(name) => {
+                    self.fault(
+                        &origin,
+                        name,
+                        format!("is a section; write [{name}] above its keys"),
+                    );
+                }
+                (None, DeValue::Table(_) | DeValue::Array(_)) => {
+                    let sections = || SECTIONS.iter().map(|(section, _)| *section);
+                    let mend = match nearest(name, sections()) {
+                        Some(section) => format!("did you mean [{section}]?"),
+                        None => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
+                    };
+                    self.fault(&origin, name, format!("unknown section; {mend}"));
+                }
+                (None, _) => {
+                    let mend = suggestion("", name);
+                    self.fault(&origin, name, format!("unknown key; {mend}"));
+                }
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = format!("{section}.{}", name.get_ref());
+            match Key::find(&path) {
+                Some(key) => self.give(key, value),
+                None => {
+                    let origin = (self.place)(name.span().start);
+                    let mend = suggestion(section, name.get_ref());
+                    self.fault(&origin, &path, format!("unknown key; {mend}"));
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, key: &'static Key, value: &toml::Spanned<DeValue<'_>>) {
+        self.found.push(Given { key, node: Node::new(value, self.place) });
+    }
+
+    fn fault(&mut self, origin: &Origin, key: &str, text: String) {
+        // A name in quotes can be anything, line breaks and escapes of a terminal included.
+        let key: String = key.chars().take(100).flat_map(char::escape_debug).collect();
+        self.report.fault(origin, Some(&key), text);
+    }
+}
+
+/// What to write instead of the unknown `name` in `section`.
+fn suggestion(section: &str, name: &str) -> String {
+    let names = || KEYS.iter().map(Key::split);
+    let here = || names().filter(|(of, _)| *of == section).map(|(_, name)| name);
+    if let Some(meant) = nearest(name, here()) {
+        return format!("did you mean {meant}?");
+    }
+    // The right key in the wrong section.
+    if let Some(meant) = nearest(name, names().map(|(_, name)| name))
+        && let Some(key) = KEYS.iter().find(|key| key.split().1 == meant)
+    {
+        return format!("did you mean {}?", key.path);
+    }
+    let all: Vec<_> = here().collect();
+    match section {
+        "" => format!("there are {} and the sections", all.join(", ")),
+        _ => format!("[{section}] has {}", all.join(", ")),
+    }
+}

@@ -1,0 +1,169 @@
+//! Owns the syntax of `--env-file`: that of systemd's `EnvironmentFile=`, with `export ` allowed
+//! in front. Where systemd would guess or skip, this is an error.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::environment::Variable;
+use super::fault::{Origin, Position};
+use super::report::Report;
+
+/// Reads the lines `NAME=value`. The later of two lines with one name holds, as for systemd.
+pub(super) fn read(path: &Arc<Path>, text: &str, report: &mut Report) -> Vec<Variable> {
+    let mut variables: Vec<Variable> = Vec::new();
+    let mut cursor = Cursor { text, at: 0 };
+    while cursor.at < text.len() {
+        match cursor.line() {
+            Ok(None) => {}
+            Ok(Some((at, name, value))) => {
+                let origin = Origin::EnvFile {
+                    path: path.clone(),
+                    position: Position::of(text, at),
+                    variable: name.clone(),
+                };
+                variables.retain(|variable| variable.name != name);
+                variables.push(Variable { name, text: value.into(), origin });
+            }
+            Err((at, what)) => {
+                let position = Some(Position::of(text, at));
+                report.fault(&Origin::File { path: path.clone(), position }, None, what);
+                cursor.skip_line();
+            }
+        }
+    }
+    variables
+}
+
+/// Where in the text, and what is wrong; never what stands there, which may be a secret.
+type Complaint = (usize, &'static str);
+
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
+        while self.peek().is_some_and(&wanted) {
+            self.next();
+        }
+    }
+
+    fn skip_line(&mut self) {
+        self.skip_while(|c| c != '\n');
+        self.next();
+    }
+
+    /// One line, or several where a quote or a backslash goes over its end; `None` where nothing
+    /// is set there.
+    fn line(&mut self) -> Result<Option<(usize, String, String)>, Complaint> {
+        self.skip_while(is_blank);
+        match self.peek() {
+            None | Some('\n' | '#' | ';') => {
+                self.skip_line();
+                return Ok(None);
+            }
+            Some(_) => {}
+        }
+        if let Some(rest) = self.text[self.at..].strip_prefix("export")
+            && rest.starts_with([' ', '\t'])
+        {
+            self.at += "export".len();
+            self.skip_while(is_blank);
+        }
+        let start = self.at;
+        self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
+        let name = self.text[start..self.at].to_owned();
+        self.skip_while(is_blank);
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err((start, "no name of a variable; write NAME=value, or # before a comment"));
+        }
+        if self.peek() != Some('=') {
+            return Err((self.at, "no = after the name; write NAME=value, or # before a comment"));
+        }
+        self.next();
+        self.skip_while(is_blank);
+        let value = match self.peek() {
+            Some(quote @ ('\'' | '"')) => self.quoted(quote)?,
+            _ => self.bare(),
+        };
+        Ok(Some((start, name, value)))
+    }
+
+    /// Up to the end of the line; a backslash takes the next character as it stands, or goes on in
+    /// the next line.
+    fn bare(&mut self) -> String {
+        let mut value = String::new();
+        let mut kept = 0;
+        while let Some(c) = self.next() {
+            match c {
+                '\n' => break,
+                '\\' => match self.next() {
+                    Some('\n') => {}
+                    Some('\r') if self.peek() == Some('\n') => drop(self.next()),
+                    Some(c) => {
+                        value.push(c);
+                        kept = value.len();
+                    }
+                    None => {}
+                },
+                c => {
+                    value.push(c);
+                    if !is_blank(c) {
+                        kept = value.len();
+                    }
+                }
+            }
+        }
+        value.truncate(kept);
+        value
+    }
+
+    /// Up to the closing quote, over line ends; then nothing more may stand in the line.
+    fn quoted(&mut self, quote: char) -> Result<String, Complaint> {
+        let start = self.at;
+        self.next();
+        let mut value = String::new();
+        loop {
+            match self.next() {
+                None => {
+                    self.at = start;
+                    return Err((start, "the quote is never closed; close it"));
+                }
+                Some(c) if c == quote => break,
+                Some('\\') if quote == '"' => match self.next() {
+                    Some('\n') | None => {}
+                    Some(c @ ('"' | '\\' | '`' | '$')) => value.push(c),
+                    Some(c) => value.extend(['\\', c]),
+                },
+                Some(c) => value.push(c),
+            }
+        }
+        self.skip_while(is_blank);
+        match self.peek() {
+            None => Ok(value),
+            Some('\n') => {
+                self.next();
+                Ok(value)
+            }
+            Some(_) => {
+                Err((self.at, "something after the closing quote; put the whole value in quotes"))
+            }
+        }
+    }
+}
+
+/// Blanks inside of a line; the carriage return of a file from Windows is one.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r')
+}

@@ -1,0 +1,310 @@
+//! Owns [`Field`]: which part of [`Config`] a key sets, what may be written there, and how it is
+//! shown. Secrets are read in `secrets.rs`; here only their shape is looked at.
+
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::fault::Origin;
+use super::node::{Node, Value};
+use super::scalar;
+use super::unit::{show_duration, show_size};
+use super::word::Word;
+use super::{AllowedOrigin, Config, ListenAddress, LogOutput, listen};
+
+/// A way to one part of the configuration and back.
+pub(super) struct Lens<T: 'static> {
+    pub(super) get: fn(&Config) -> &T,
+    pub(super) get_mut: fn(&mut Config) -> &mut T,
+}
+
+/// A [`Lens`] on `config.a.b`.
+macro_rules! lens {
+    ($($path:tt)+) => {
+        $crate::config::field::Lens {
+            get: |config| &config.$($path)+,
+            get_mut: |config| &mut config.$($path)+,
+        }
+    };
+}
+pub(super) use lens;
+
+/// A [`Lens`] on an enum whose values are words.
+pub(super) struct Words {
+    words: fn() -> Vec<&'static str>,
+    get: fn(&Config) -> &'static str,
+    set: fn(&mut Config, &str) -> bool,
+}
+
+impl Words {
+    pub(super) const fn new(
+        get: fn(&Config) -> &'static str,
+        set: fn(&mut Config, &str) -> bool,
+        words: fn() -> Vec<&'static str>,
+    ) -> Self {
+        Self { words, get, set }
+    }
+}
+
+/// The [`Field::Word`] of `config.a.b`.
+macro_rules! word {
+    ($($path:tt)+) => {
+        $crate::config::field::Field::Word($crate::config::field::Words::new(
+            |config| $crate::config::field::word_of(config.$($path)+),
+            |config, word| $crate::config::field::set_word(&mut config.$($path)+, word),
+            || $crate::config::field::words_of(&Config::default().$($path)+),
+        ))
+    };
+}
+pub(super) use word;
+
+pub(super) fn word_of<T: Word>(value: T) -> &'static str {
+    T::WORDS.iter().find(|(_, one)| *one == value).map_or("", |(word, _)| word)
+}
+
+pub(super) fn set_word<T: Word>(place: &mut T, word: &str) -> bool {
+    let found = T::WORDS.iter().find(|(one, _)| *one == word);
+    found.map(|(_, value)| *place = *value).is_some()
+}
+
+pub(super) fn words_of<T: Word>(_: &T) -> Vec<&'static str> {
+    T::WORDS.iter().map(|(word, _)| *word).collect()
+}
+
+/// What a key holds. Ranges are of what is allowed, both ends in.
+pub(super) enum Field {
+    /// A number of things.
+    Count(Lens<usize>, RangeInclusive<u64>),
+    /// A number of threads.
+    Threads(Lens<NonZeroUsize>, RangeInclusive<u64>),
+    /// Bytes.
+    Size(Lens<usize>, RangeInclusive<u64>),
+    /// Bytes that are only reported.
+    Reported(Lens<u32>),
+    /// A time.
+    Duration(Lens<Duration>, RangeInclusive<Duration>),
+    /// A time, or `"off"`.
+    OptionalDuration(Lens<Option<Duration>>, RangeInclusive<Duration>),
+    /// Yes or no.
+    Switch(Lens<bool>),
+    /// One of a few words.
+    Word(Words),
+    /// Where the log goes.
+    Output(Lens<LogOutput>),
+    /// The path of a socket, or `"off"`.
+    Socket(Lens<Option<PathBuf>>),
+    /// Permission bits.
+    Mode(Lens<u32>),
+    /// A group.
+    Group(Lens<Option<String>>),
+    /// Addresses.
+    Listen(Lens<Option<Vec<ListenAddress>>>),
+    /// Origins.
+    Origins(Lens<Vec<AllowedOrigin>>),
+    /// A secret in the configuration itself.
+    Secret,
+    /// The file of a secret.
+    SecretFile,
+    /// Secrets in the configuration itself.
+    PreviousSecrets,
+    /// Files of secrets.
+    PreviousSecretFiles,
+}
+
+/// What is wrong with a value, and where.
+pub(super) type Complaint = (Origin, String);
+
+impl Field {
+    /// Whether a list is wanted.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(
+            self,
+            Self::Listen(_) | Self::Origins(_) | Self::PreviousSecrets | Self::PreviousSecretFiles
+        )
+    }
+
+    /// Puts the value into the configuration. The four fields of secrets are only checked.
+    pub(super) fn read(&self, config: &mut Config, node: &Node) -> Result<(), Vec<Complaint>> {
+        match self {
+            Self::Listen(lens) => {
+                let entries = items(node, |item| ListenAddress::parse(scalar::text(item)?))?;
+                *(lens.get_mut)(config) = Some(entries.into_iter().flatten().collect());
+                Ok(())
+            }
+            Self::Origins(lens) => {
+                *(lens.get_mut)(config) =
+                    items(node, |item| AllowedOrigin::parse(scalar::text(item)?))?;
+                Ok(())
+            }
+            Self::PreviousSecrets => items(node, scalar::secret).map(drop),
+            Self::PreviousSecretFiles => items(node, scalar::path).map(drop),
+            _ => self.read_one(config, node).map_err(|what| vec![(node.origin.clone(), what)]),
+        }
+    }
+
+    fn read_one(&self, config: &mut Config, node: &Node) -> Result<(), String> {
+        match self {
+            Self::Count(lens, range) => {
+                *(lens.get_mut)(config) = narrow(scalar::count(node, range)?);
+            }
+            Self::Threads(lens, range) => {
+                let threads = NonZeroUsize::new(narrow(scalar::count(node, range)?));
+                *(lens.get_mut)(config) = threads.unwrap_or(NonZeroUsize::MIN);
+            }
+            Self::Size(lens, range) => {
+                *(lens.get_mut)(config) = narrow(scalar::size(node, range)?);
+            }
+            Self::Reported(lens) => {
+                let size = scalar::size(node, &(0..=u64::from(u32::MAX)))?;
+                *(lens.get_mut)(config) = u32::try_from(size).unwrap_or(u32::MAX);
+            }
+            Self::Duration(lens, range) => {
+                *(lens.get_mut)(config) = scalar::duration(node, range)?;
+            }
+            Self::OptionalDuration(lens, range) => {
+                *(lens.get_mut)(config) = if scalar::is_off(node) {
+                    None
+                } else {
+                    Some(scalar::duration(node, range).map_err(or_off)?)
+                };
+            }
+            Self::Switch(lens) => *(lens.get_mut)(config) = scalar::boolean(node)?,
+            Self::Word(words) => {
+                let word = scalar::word(node, &(words.words)())?;
+                (words.set)(config, &word);
+            }
+            Self::Output(lens) => *(lens.get_mut)(config) = scalar::output(node)?,
+            Self::Socket(lens) => {
+                *(lens.get_mut)(config) = if scalar::is_off(node) {
+                    None
+                } else {
+                    Some(scalar::path(node).map_err(or_off)?)
+                };
+            }
+            Self::Mode(lens) => *(lens.get_mut)(config) = scalar::mode(node)?,
+            Self::Group(lens) => {
+                *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
+            }
+            Self::Secret => drop(scalar::secret(node)?),
+            Self::SecretFile => drop(scalar::path(node)?),
+            Self::Listen(_)
+            | Self::Origins(_)
+            | Self::PreviousSecrets
+            | Self::PreviousSecretFiles => {}
+        }
+        Ok(())
+    }
+
+    /// The value as TOML, secrets masked. `None` for the files of secrets, which the configuration
+    /// does not keep, and for a group that is not set.
+    pub(super) fn show(&self, config: &Config) -> Option<String> {
+        let shown = match self {
+            Self::Count(lens, _) => (lens.get)(config).to_string(),
+            Self::Threads(lens, _) => (lens.get)(config).to_string(),
+            Self::Size(lens, _) => quote(&show_size(*(lens.get)(config) as u64)),
+            Self::Reported(lens) => (lens.get)(config).to_string(),
+            Self::Duration(lens, _) => quote(&show_duration(*(lens.get)(config))),
+            Self::OptionalDuration(lens, _) => match (lens.get)(config) {
+                Some(duration) => quote(&show_duration(*duration)),
+                None => quote("off"),
+            },
+            Self::Switch(lens) => (lens.get)(config).to_string(),
+            Self::Word(words) => quote((words.get)(config)),
+            Self::Output(lens) => match (lens.get)(config) {
+                LogOutput::Auto => quote("auto"),
+                LogOutput::Journald => quote("journald"),
+                LogOutput::Stderr => quote("stderr"),
+                LogOutput::File(path) => quote(&path.to_string_lossy()),
+            },
+            Self::Socket(lens) => match (lens.get)(config) {
+                Some(path) => quote(&path.to_string_lossy()),
+                None => quote("off"),
+            },
+            Self::Mode(lens) => quote(&format!("{:04o}", (lens.get)(config))),
+            Self::Group(lens) => quote((lens.get)(config).as_deref()?),
+            Self::Listen(_) => list(config.listen_addresses()),
+            Self::Origins(lens) => list((lens.get)(config)),
+            Self::Secret => quote(&config.auth.effective_secret()?.to_string()),
+            Self::PreviousSecrets => list(&config.auth.previous_secrets),
+            Self::SecretFile | Self::PreviousSecretFiles => return None,
+        };
+        Some(shown)
+    }
+
+    /// What may be written, for people.
+    pub(super) fn allowed(&self) -> String {
+        match self {
+            Self::Count(_, range) | Self::Threads(_, range) => {
+                format!("{} to {}", range.start(), range.end())
+            }
+            Self::Size(_, range) => {
+                format!("{} to {}", show_size(*range.start()), show_size(*range.end()))
+            }
+            Self::Reported(_) => "bytes".into(),
+            Self::Duration(_, range) => scalar::durations(range),
+            Self::OptionalDuration(_, range) => format!("{}, or \"off\"", scalar::durations(range)),
+            Self::Switch(_) => "true or false".into(),
+            Self::Word(words) => scalar::alternatives(&(words.words)()),
+            Self::Output(_) => "\"auto\", \"journald\", \"stderr\" or an absolute path".into(),
+            Self::Socket(_) => "an absolute path, or \"off\"".into(),
+            Self::Mode(_) => "\"0000\" to \"0777\"".into(),
+            Self::Group(_) => "a group's name or number".into(),
+            Self::Listen(_) => "addresses".into(),
+            Self::Origins(_) => "origins".into(),
+            Self::Secret => "text".into(),
+            Self::SecretFile => "an absolute path".into(),
+            Self::PreviousSecrets => "at most 4, files counted in".into(),
+            Self::PreviousSecretFiles => "absolute paths, at most 4, secrets counted in".into(),
+        }
+    }
+}
+
+/// Ranges end well below what a machine of 32 bits can count, `total_queue` aside, where the end
+/// means "all that there is" on such a machine.
+fn narrow(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn or_off(what: String) -> String {
+    format!("{what}, or \"off\"")
+}
+
+/// Reads each item of a list; all that is wrong at once.
+fn items<T>(
+    node: &Node,
+    read: impl Fn(&Node) -> Result<T, String>,
+) -> Result<Vec<T>, Vec<Complaint>> {
+    let Value::Array(nodes) = &node.value else {
+        let what = format!("{} where an array is wanted; write [\"...\"]", node.value.kind());
+        return Err(vec![(node.origin.clone(), what)]);
+    };
+    let (mut values, mut complaints) = (Vec::new(), Vec::new());
+    for item in nodes {
+        match read(item) {
+            Ok(value) => values.push(value),
+            Err(what) => complaints.push((item.origin.clone(), what)),
+        }
+    }
+    if complaints.is_empty() { Ok(values) } else { Err(complaints) }
+}
+
+/// A TOML array of strings.
+pub(super) fn list(items: impl IntoIterator<Item: ToString>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| quote(&item.to_string())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A TOML basic string.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,119 @@
+//! Owns which files are read and how their absence is told: only ENOENT is absence, and only of a
+//! file that nobody named.
+
+use std::path::{Path, PathBuf};
+use std::str::from_utf8;
+use std::sync::Arc;
+
+use super::environment::{self, Variable};
+use super::fault::{Origin, Position};
+use super::layer::Layer;
+use super::load::LoadOptions;
+use super::report::Report;
+use super::sources::{FileContent, ReadError, Sources};
+use super::{document, env_file};
+
+/// More than any configuration has.
+const FILE_LIMIT: usize = 1 << 20;
+
+/// The file that is read where nobody names one; it may be absent. Its directory is chosen when
+/// philote is built, by the variable `PHILOTE_SYSCONFDIR`.
+pub fn default_path() -> PathBuf {
+    Path::new(option_env!("PHILOTE_SYSCONFDIR").unwrap_or("/etc")).join("philote/config.toml")
+}
+
+/// The path of the configuration file that somebody named, and who did.
+pub(super) fn named(
+    options: &LoadOptions,
+    process: &[Variable],
+    env_file: &[Variable],
+) -> Option<(PathBuf, Origin)> {
+    if let Some(path) = &options.config {
+        return Some((path.clone(), Origin::whole(path)));
+    }
+    let variable = environment::get(process, environment::CONFIG)
+        .or_else(|| environment::get(env_file, environment::CONFIG))?;
+    Some((PathBuf::from(&variable.text), variable.origin.clone()))
+}
+
+/// What the TOML file says.
+pub(super) fn read_toml(
+    sources: &dyn Sources,
+    named: Option<(PathBuf, Origin)>,
+    report: &mut Report,
+) -> Layer {
+    let may_be_absent = named.is_none();
+    let (path, origin) = named.unwrap_or_else(|| {
+        let path = default_path();
+        let origin = Origin::whole(&path);
+        (path, origin)
+    });
+    let content = match sources.read(&path, FILE_LIMIT) {
+        Ok(content) => content,
+        Err(ReadError::Absent) if may_be_absent => return Layer::default(),
+        Err(error) => {
+            tell_unread(&path, &origin, &error, report);
+            return Layer::default();
+        }
+    };
+    let path: Arc<Path> = path.into();
+    let Some(text) = utf8(&path, &content, report) else { return Layer::default() };
+    let given = document::read(&path, text, report);
+    let world_readable = content.mode & 0o004 != 0;
+    Layer { given, port: None, path: Some(path), world_readable }
+}
+
+/// The variables of the env file, and its permission bits.
+pub(super) fn read_env(
+    sources: &dyn Sources,
+    options: &LoadOptions,
+    report: &mut Report,
+) -> (Vec<Variable>, u32) {
+    let Some(file) = &options.env_file else { return (Vec::new(), 0) };
+    match sources.read(&file.path, FILE_LIMIT) {
+        Ok(content) => {
+            let path: Arc<Path> = file.path.as_path().into();
+            let variables = utf8(&path, &content, report)
+                .map(|text| env_file::read(&path, text, report))
+                .unwrap_or_default();
+            (variables, content.mode)
+        }
+        Err(ReadError::Absent) if file.optional => (Vec::new(), 0),
+        Err(error) => {
+            tell_unread(&file.path, &Origin::whole(&file.path), &error, report);
+            (Vec::new(), 0)
+        }
+    }
+}
+
+fn tell_unread(path: &Path, origin: &Origin, error: &ReadError, report: &mut Report) {
+    let mend = match error {
+        ReadError::Absent => "make it, or name another",
+        ReadError::Unreadable(_) => "let the user that philote runs as read it",
+        ReadError::NotRegular => "name a file",
+        ReadError::TooLarge => "a configuration has at most 1 MiB",
+    };
+    let what = match origin.variable() {
+        // The line starts with the variable, so the file is named here.
+        Some(_) => format!("{path:?}: {error}; {mend}"),
+        None => format!("{error}; {mend}"),
+    };
+    match error {
+        ReadError::Unreadable(_) => report.unreadable(origin, None, what),
+        _ => report.fault(origin, None, what),
+    }
+}
+
+fn utf8<'a>(path: &Arc<Path>, content: &'a FileContent, report: &mut Report) -> Option<&'a str> {
+    match from_utf8(&content.bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let (whole, _) = content.bytes.split_at(error.valid_up_to());
+            let whole = from_utf8(whole).unwrap_or_default();
+            let position = Some(Position::of(whole, whole.len()));
+            let origin = Origin::File { path: path.clone(), position };
+            report.fault(&origin, None, "a byte that is not UTF-8; save the file as UTF-8");
+            None
+        }
+    }
+}

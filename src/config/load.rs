@@ -1,0 +1,127 @@
+//! Owns [`load`]: from the sources to a [`Config`], or every fault at once. Layers from the lowest
+//! to the highest: defaults, the TOML file, the env file, the environment.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::environment::{self, Variable};
+use super::fault::{Fault, Faults, Warning};
+use super::overridden::Overridden;
+use super::report::Report;
+use super::rules::{self, Origins};
+use super::settings::{self, Setting};
+use super::sources::Sources;
+use super::{Config, files, memory, secrets};
+
+/// What the arguments say about the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// `--config PATH`.
+    pub config: Option<PathBuf>,
+    /// `--env-file PATH`.
+    pub env_file: Option<EnvFile>,
+}
+
+/// The argument of `--env-file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it may be absent: `-PATH`.
+    pub optional: bool,
+}
+
+impl From<OsString> for EnvFile {
+    fn from(argument: OsString) -> Self {
+        match argument.as_bytes().strip_prefix(b"-") {
+            Some(path) => Self { path: OsString::from_vec(path.to_vec()).into(), optional: true },
+            None => Self { path: argument.into(), optional: false },
+        }
+    }
+}
+
+/// A configuration, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Each key with its value and where that came from, in the order of the reference.
+    pub settings: Vec<Setting>,
+    /// What is worth knowing.
+    pub warnings: Vec<Warning>,
+    /// The TOML file, where one was read.
+    pub path: Option<PathBuf>,
+    pub(super) overridden: Overridden,
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, at once. A file that cannot be read is never taken for one
+/// that is absent.
+pub fn load(sources: &dyn Sources, options: &LoadOptions) -> Result<Loaded, Faults> {
+    let mut report = Report::default();
+    let process = environment::of_process(sources.environment());
+    let (env_variables, env_mode) = files::read_env(sources, options, &mut report);
+    let mut env_layer = environment::layer(&env_variables, true, &mut report);
+    env_layer.path = options.env_file.as_ref().map(|file| file.path.as_path().into());
+    env_layer.world_readable = env_mode & 0o004 != 0;
+    let process_layer = environment::layer(&process, false, &mut report);
+    let named = files::named(options, &process, &env_variables);
+    let file_layer = files::read_toml(sources, named, &mut report);
+    let path = file_layer.path.as_deref().map(Path::to_owned);
+    let layers = [file_layer, env_layer, process_layer];
+
+    let mut config = machine_defaults(sources);
+    let mut origins = Origins::new();
+    if let Some(socket) = runtime_socket(&process) {
+        config.control.socket = Some(socket);
+    }
+    for given in layers.iter().flat_map(|layer| &layer.given) {
+        match given.key.field.read(&mut config, &given.node) {
+            Ok(()) => drop(origins.insert(given.key.path, given.node.origin.clone())),
+            Err(complaints) => {
+                for (origin, what) in complaints {
+                    report.fault(&origin, Some(given.key.path), what);
+                }
+            }
+        }
+    }
+    rules::apply_port(&layers, &mut config, &mut origins, &mut report);
+    let secrets = secrets::resolve(&layers, &mut config, sources, &mut report);
+    rules::derive(&mut config, &mut origins);
+    // What else is wrong with listeners and secrets cannot be told from half of them.
+    let complete = !report.faults.iter().any(is_about_access);
+    rules::check(&config, &origins, complete, &mut report);
+
+    if !report.faults.is_empty() {
+        return Err(Faults(report.into_sorted()));
+    }
+    let settings = settings::of(&config, &origins, &secrets);
+    let overridden = Overridden::of(&layers);
+    Ok(Loaded { config, settings, warnings: report.warnings, path, overridden })
+}
+
+fn is_about_access(fault: &Fault) -> bool {
+    let is_access = |key: &str| key.starts_with("auth.") || key == "listen";
+    // A file as a whole may have held anything.
+    fault.key.as_deref().is_none_or(is_access)
+}
+
+fn machine_defaults(sources: &dyn Sources) -> Config {
+    let mut config = Config { workers: sources.parallelism(), ..Config::default() };
+    if let Some(memory) = memory::available(sources) {
+        // What `limits.total_queue` may be at least.
+        let quarter = (memory / 4).max(64 << 10);
+        config.limits.total_queue = usize::try_from(quarter).unwrap_or(usize::MAX);
+    }
+    config
+}
+
+/// systemd may name several directories; the first is ours.
+fn runtime_socket(process: &[Variable]) -> Option<PathBuf> {
+    let directories = environment::get(process, "RUNTIME_DIRECTORY")?;
+    let first = directories.text.as_bytes().split(|byte| *byte == b':').next()?;
+    (!first.is_empty()).then(|| Path::new(OsStr::from_bytes(first)).join("control.sock"))
+}

@@ -1,0 +1,171 @@
+//! Owns what no single key can tell: values that contradict each other, and values that follow
+//! from others.
+
+use std::collections::BTreeMap;
+
+use super::fault::Origin;
+use super::field::quote;
+use super::layer::Layer;
+use super::report::Report;
+use super::unit::show_size;
+use super::{Config, ListenAddress, scalar};
+
+/// Where each key that is set was set.
+pub(super) type Origins = BTreeMap<&'static str, Origin>;
+
+/// Lets `PORT` replace the port of `listen`, unless a higher layer says where to listen.
+pub(super) fn apply_port(
+    layers: &[Layer],
+    config: &mut Config,
+    origins: &mut Origins,
+    report: &mut Report,
+) {
+    let Some((level, node)) = layers
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(level, layer)| layer.port.as_ref().map(|node| (level, node)))
+    else {
+        return;
+    };
+    let port = match scalar::count(node, &(1..=u64::from(u16::MAX))) {
+        Ok(port) => u16::try_from(port).unwrap_or(u16::MAX),
+        Err(what) => return report.fault(&node.origin, None, what),
+    };
+    let listened = layers.iter().rposition(|layer| layer.get("listen").is_some());
+    if listened.is_some_and(|listened| listened > level) {
+        return;
+    }
+    let Some(listen) = &mut config.listen else {
+        if listened.is_none() {
+            config.default_port = port;
+            origins.insert("listen", node.origin.clone());
+        }
+        return;
+    };
+    let mut addresses: Vec<_> = listen
+        .iter_mut()
+        .filter_map(|entry| match entry {
+            ListenAddress::Tcp { address, .. } => Some(address),
+            ListenAddress::Unix { .. } => None,
+        })
+        .collect();
+    let Some(first) = addresses.first().map(|address| address.port()) else {
+        let text = "listen has no address whose port it could replace; take it out";
+        return report.warn(&node.origin, None, text);
+    };
+    if let Some(other) = addresses.iter().find(|address| address.port() != first) {
+        let text = format!(
+            "listen has the ports {first} and {}, and it cannot replace both; use LISTEN instead",
+            other.port()
+        );
+        return report.fault(&node.origin, None, text);
+    }
+    addresses.iter_mut().for_each(|address| address.set_port(port));
+    origins.insert("listen", node.origin.clone());
+}
+
+/// Fills in what follows from other keys.
+pub(super) fn derive(config: &mut Config, origins: &mut Origins) {
+    let mut follow = |key: &'static str, from: &str| {
+        let origin = origins.get(from).cloned();
+        if let (false, Some(origin)) = (origins.contains_key(key), origin) {
+            origins.insert(key, origin);
+            return true;
+        }
+        false
+    };
+    if !config.auth.allowed_origins.is_empty()
+        && follow("auth.check_origin", "auth.allowed_origins")
+    {
+        config.auth.check_origin = true;
+    }
+    if config.control.group.is_some() && follow("control.mode", "control.group") {
+        config.control.mode = 0o660;
+    }
+}
+
+/// Faults and warnings about keys together. `complete` is false where some are missing because
+/// they could not be read; what that would make look wrong is left out.
+pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: &mut Report) {
+    let origin = |key| origins.get(key).cloned().unwrap_or(Origin::Default);
+    if !config.auth.check_origin && !config.auth.allowed_origins.is_empty() {
+        let text = "false beside allowed_origins, which would be looked at by nobody; take one of \
+                    both out";
+        report.fault(&origin("auth.check_origin"), Some("auth.check_origin"), text);
+    }
+    listeners(config, &origin("listen"), complete, report);
+    let limits = &config.limits;
+    if limits.outbound_queue < limits.max_message_size.saturating_mul(2) {
+        let key = match origins.get("limits.outbound_queue") {
+            Some(_) => "limits.outbound_queue",
+            None => "limits.max_message_size",
+        };
+        let text = format!(
+            "outbound_queue ({}) is less than twice max_message_size ({}), so two messages can \
+             make a reader a slow consumer; raise the one or lower the other",
+            show_size(limits.outbound_queue as u64),
+            show_size(limits.max_message_size as u64)
+        );
+        report.warn(&origin(key), Some(key), text);
+    }
+    for key in ["websocket.read_buffer_size", "websocket.write_buffer_size"] {
+        if let Some(origin) = origins.get(key) {
+            let text = "accepted for old configurations, and changes nothing; it can be taken out";
+            report.warn(origin, Some(key), text);
+        }
+    }
+}
+
+fn listeners(config: &Config, origin: &Origin, complete: bool, report: &mut Report) {
+    let key = Some("listen");
+    let addresses = config.listen_addresses();
+    if addresses.is_empty() {
+        let text = "an empty list, so nobody could connect; name an address, or leave it out";
+        report.fault(origin, key, text);
+    }
+    for (index, address) in addresses.iter().enumerate() {
+        let same = |other: &ListenAddress| match (address, other) {
+            (
+                ListenAddress::Tcp { address: one, .. },
+                ListenAddress::Tcp { address: other, .. },
+            ) => one == other && one.port() != 0,
+            (ListenAddress::Unix { path: one, .. }, ListenAddress::Unix { path: other, .. }) => {
+                one == other
+            }
+            _ => false,
+        };
+        if addresses[..index].iter().any(same) {
+            report.fault(origin, key, format!("{address} stands twice; take one out"));
+        }
+    }
+    if !complete || !config.auth.accepts_empty_key() {
+        return;
+    }
+    let open: Vec<_> = addresses.iter().filter(|address| !address.is_local()).collect();
+    match (open.first(), config.auth.allow_empty_secret) {
+        (Some(open), false) => {
+            let text = format!(
+                "with the empty secret anyone who reaches {} could sign a token; set SECRET or \
+                 auth.secret_file, listen on loopback, or set auth.allow_empty_secret = true",
+                quote(&open.to_string())
+            );
+            report.fault(origin, key, text);
+        }
+        (Some(_), true) => {
+            let text = "the empty secret is allowed beyond loopback: anyone who can connect can \
+                        sign a token for every channel; set SECRET or auth.secret_file";
+            report.warn(&Origin::Default, Some("auth.secret"), text);
+        }
+        (None, _) if config.listens_by_default() => {
+            let text = "empty, so listening on loopback only; nobody outside this host or \
+                        container can connect; set SECRET or auth.secret_file";
+            report.warn(&Origin::Default, Some("auth.secret"), text);
+        }
+        (None, _) => {
+            let text = "empty, so anyone on this host can sign a token; set SECRET or \
+                        auth.secret_file";
+            report.warn(&Origin::Default, Some("auth.secret"), text);
+        }
+    }
+}

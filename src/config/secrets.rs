@@ -1,0 +1,199 @@
+//! Owns which secrets are in force: the layer that wins, the files behind it, and what is refused.
+//! "Nothing configured" and "configured as empty" are two things.
+
+use std::path::Path;
+
+use super::fault::Origin;
+use super::key::Key;
+use super::layer::{Given, Layer};
+use super::node::{Node, Value};
+use super::report::Report;
+use super::sources::{ReadError, Sources};
+use super::{Config, Secret, scalar};
+
+/// More than any secret needs; a larger file is another file.
+const FILE_LIMIT: usize = 64 << 10;
+
+/// Each is tried for each token that does not verify.
+const MOST_PREVIOUS: usize = 4;
+
+/// RFC 7518, section 3.2: a key of the size of the hash output or larger, here SHA-256's.
+const SHORTEST: usize = 32;
+
+const SECRET: &str = "auth.secret";
+const SECRET_FILE: &str = "auth.secret_file";
+const PREVIOUS: &str = "auth.previous_secrets";
+const PREVIOUS_FILES: &str = "auth.previous_secret_files";
+
+/// Puts the secrets of the highest layer that has any into the configuration, which already says
+/// whether the empty one is allowed. `secret` and `secret_file` are one setting, and so are
+/// `previous_secrets` and `previous_secret_files`. What holds is returned.
+pub(super) fn resolve<'a>(
+    layers: &'a [Layer],
+    config: &mut Config,
+    sources: &dyn Sources,
+    report: &mut Report,
+) -> Vec<&'a Given> {
+    for layer in layers {
+        if let (Some(_), Some(file)) = (layer.get(SECRET), layer.get(SECRET_FILE)) {
+            let text = "set beside auth.secret, and only one can hold; keep one of both";
+            report.fault(&file.node.origin, Some(SECRET_FILE), text);
+        }
+        warn_of_readers(layer, report);
+    }
+    let mut reader =
+        Reader { sources, allow_empty: config.auth.allow_empty_secret, short: Vec::new(), report };
+
+    let secret = highest(layers, [SECRET, SECRET_FILE]);
+    if let Some(given) = secret.first() {
+        config.auth.secret_configured = true;
+        config.auth.secret = reader.secret(given.key, &given.node).unwrap_or_default();
+    }
+    let previous = highest(layers, [PREVIOUS, PREVIOUS_FILES]);
+    let mut count = 0;
+    for given in &previous {
+        let Value::Array(items) = &given.node.value else { continue };
+        for item in items {
+            count += 1;
+            config.auth.previous_secrets.extend(reader.secret(given.key, item));
+        }
+    }
+    reader.tell_short();
+    if let Some(last) = previous.last().filter(|_| count > MOST_PREVIOUS) {
+        let text = format!("{count} previous secrets, each tried for each token; keep at most 4");
+        report.fault(&last.node.origin, Some(last.key.path), text);
+    }
+    if let Some(given) = secret.first()
+        && given.key.path == SECRET
+        && config.auth.secret.is_empty()
+        && !config.auth.previous_secrets.is_empty()
+        && !config.auth.allow_empty_secret
+    {
+        let text = "empty beside another secret, so anyone could sign a token; leave it out, and \
+                    only the previous ones hold, or set auth.allow_empty_secret = true";
+        report.fault(&given.node.origin, Some(SECRET), text);
+    }
+    secret.into_iter().chain(previous).collect()
+}
+
+/// Of the highest layer that has one of the keys, those that it has.
+fn highest<'a>(layers: &'a [Layer], keys: [&str; 2]) -> Vec<&'a Given> {
+    let of = |layer: &'a Layer| keys.iter().filter_map(|key| layer.get(key)).collect::<Vec<_>>();
+    layers.iter().rev().map(of).find(|given| !given.is_empty()).unwrap_or_default()
+}
+
+/// A file that holds a secret and that everybody can read is a leak, wherever the secret wins.
+fn warn_of_readers(layer: &Layer, report: &mut Report) {
+    let Some(path) = layer.path.as_ref().filter(|_| layer.world_readable) else { return };
+    let held = [SECRET, PREVIOUS].into_iter().filter_map(|key| layer.get(key));
+    let Some(given) = held.into_iter().find(|given| holds_text(&given.node)) else { return };
+    let text = format!("everybody can read this file, which holds a secret; chmod o-r {path:?}");
+    report.warn(&given.node.origin, Some(given.key.path), text);
+}
+
+fn holds_text(node: &Node) -> bool {
+    match &node.value {
+        Value::Array(items) => items.iter().any(holds_text),
+        _ => scalar::secret(node).is_ok_and(|bytes| !bytes.is_empty()),
+    }
+}
+
+struct Reader<'a> {
+    sources: &'a dyn Sources,
+    allow_empty: bool,
+    /// Keys with a secret that is shorter than it should be, and where the first stands.
+    short: Vec<(&'static str, Origin)>,
+    report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    /// One secret, from the configuration or from its file. What is not of the right shape has
+    /// been told already.
+    fn secret(&mut self, key: &'static Key, node: &Node) -> Option<Secret> {
+        let is_file = matches!(key.path, SECRET_FILE | PREVIOUS_FILES);
+        let bytes = if is_file {
+            let path = scalar::path(node).ok()?;
+            self.file(key, node, &path)?
+        } else {
+            scalar::secret(node).ok()?
+        };
+        if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+            let text = "starts with -----BEGIN, and whoever has a public key could sign tokens \
+                        with its text; use a random secret (openssl rand -hex 32)";
+            self.report.fault(&node.origin, Some(key.path), text);
+            return None;
+        }
+        if key.path == PREVIOUS && bytes.is_empty() && !self.allow_empty {
+            let text = "an empty secret, so anyone could sign a token; take it out, or set \
+                        auth.allow_empty_secret = true";
+            self.report.fault(&node.origin, Some(key.path), text);
+            return None;
+        }
+        if (1..SHORTEST).contains(&bytes.len()) {
+            self.short.push((key.path, node.origin.clone()));
+        }
+        Some(Secret::from(bytes))
+    }
+
+    fn file(&mut self, key: &'static Key, node: &Node, path: &Path) -> Option<Vec<u8>> {
+        let (origin, name) = (&node.origin, Some(key.path));
+        let content = match self.sources.read(path, FILE_LIMIT) {
+            Ok(content) => content,
+            Err(error) => {
+                let mend = match error {
+                    ReadError::Absent => "make it, or name another",
+                    ReadError::Unreadable(_) => "let the user that philote runs as read it",
+                    ReadError::NotRegular => "name a file",
+                    ReadError::TooLarge => "use a file of at most 64 KiB",
+                };
+                let text = format!("{path:?}: {error}; {mend}");
+                match error {
+                    ReadError::Unreadable(_) => self.report.unreadable(origin, name, text),
+                    _ => self.report.fault(origin, name, text),
+                }
+                return None;
+            }
+        };
+        if content.mode & 0o002 != 0 {
+            let text = format!("{path:?}: everybody can write it; chmod o-w {path:?}");
+            self.report.fault(origin, name, text);
+            return None;
+        }
+        // Not refused: secrets are mounted into containers like that.
+        if content.mode & 0o004 != 0 {
+            let text = format!("{path:?}: everybody can read it; chmod o-r {path:?}");
+            self.report.warn(origin, name, text);
+        }
+        if content.mode & 0o020 != 0 && !content.own_group {
+            let text =
+                format!("{path:?}: a group that is not ours can write it; chmod g-w {path:?}");
+            self.report.warn(origin, name, text);
+        }
+        if content.bytes.trim_ascii().is_empty() && !self.allow_empty {
+            let text = format!(
+                "{path:?}: nothing in it, so anyone could sign a token; put a secret there \
+                 (openssl rand -hex 32), or set auth.allow_empty_secret = true"
+            );
+            self.report.fault(origin, name, text);
+            return None;
+        }
+        let mut bytes = content.bytes;
+        if bytes.pop_if(|byte| *byte == b'\n').is_some() {
+            bytes.pop_if(|byte| *byte == b'\r');
+        }
+        Some(bytes)
+    }
+
+    /// One warning for all of them.
+    fn tell_short(self) {
+        let Some((_, origin)) = self.short.first() else { return };
+        let mut keys: Vec<_> = self.short.iter().map(|(key, _)| *key).collect();
+        keys.dedup();
+        let text = format!(
+            "a secret shorter than {SHORTEST} bytes can be guessed ({}); use a longer one \
+             (openssl rand -hex 32)",
+            keys.join(", ")
+        );
+        self.report.warn(origin, Some(keys[0]), text);
+    }
+}

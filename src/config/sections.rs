@@ -1,0 +1,184 @@
+//! Owns the plain sections of the configuration: limits, websocket, log, shutdown, control.
+//! Units, ranges and documentation of each key stand in `keys.rs`, once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::word::words;
+
+/// The section `limits`; sizes in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// WebSocket connections at once.
+    pub max_connections: usize,
+    /// Accepted sockets that are no WebSocket (yet) at once.
+    pub max_pending: usize,
+    /// Bytes of a request's head.
+    pub max_head_size: usize,
+    /// Bytes in all outbound queues together.
+    pub total_queue: usize,
+    /// Bytes of one message from a client.
+    pub max_message_size: usize,
+    /// Channels of one grant, `read` and `write` each.
+    pub max_channels: usize,
+    /// Bytes of one channel's name.
+    pub max_channel_length: usize,
+    /// Bytes in the outbound queue of one connection.
+    pub outbound_queue: usize,
+}
+
+impl Default for Limits {
+    /// `total_queue` is 256 MiB here, which also holds where the memory cannot be told.
+    fn default() -> Self {
+        Self {
+            max_connections: 255,
+            max_pending: 1024,
+            max_head_size: 64 << 10,
+            total_queue: 256 << 20,
+            max_message_size: 1 << 20,
+            max_channels: 4096,
+            max_channel_length: 1 << 10,
+            outbound_queue: 4 << 20,
+        }
+    }
+}
+
+/// The section `websocket`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebSocket {
+    /// Reported by `/api/info`; changes nothing.
+    pub read_buffer_size: u32,
+    /// Reported by `/api/info`; changes nothing.
+    pub write_buffer_size: u32,
+    /// How long a peer may take to answer a close.
+    pub close_timeout: Duration,
+    /// How long a connection is silent before it is pinged; `None` is never.
+    pub ping_interval: Option<Duration>,
+    /// How long a ping may go unanswered.
+    pub pong_timeout: Duration,
+    /// From accept to the answered upgrade.
+    pub handshake_timeout: Duration,
+    /// What happens to a connection whose outbound queue is over its bound.
+    pub slow_consumer: SlowConsumer,
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self {
+            read_buffer_size: 1024,
+            write_buffer_size: 1024,
+            close_timeout: Duration::from_secs(5),
+            ping_interval: Some(Duration::from_secs(25)),
+            pong_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            slow_consumer: SlowConsumer::Disconnect,
+        }
+    }
+}
+
+/// What happens to a slow consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// It is closed with 4000.
+    Disconnect,
+    /// It loses the oldest messages of its queue, counted.
+    Drop,
+}
+
+words!(SlowConsumer { Disconnect = "disconnect", Drop = "drop" });
+
+/// The section `log`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// What is written.
+    pub level: LogLevel,
+    /// Where to.
+    pub output: LogOutput,
+    /// In which shape, where it is not the journal.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, output: LogOutput::Auto, format: LogFormat::Text }
+    }
+}
+
+/// The least grave event that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Faults alone.
+    Error,
+    /// And what needs attention.
+    Warn,
+    /// And the life of the process.
+    Info,
+    /// And each connection.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+words!(LogLevel {
+    Error = "error",
+    Warn = "warn",
+    Info = "info",
+    Debug = "debug",
+    Trace = "trace",
+});
+
+/// Where the log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    /// To the journal where stderr is connected to it, else to stderr.
+    Auto,
+    /// To the journal.
+    Journald,
+    /// To stderr.
+    Stderr,
+    /// Appended to the file at this absolute path.
+    File(PathBuf),
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+words!(LogFormat { Text = "text", Json = "json" });
+
+/// The section `shutdown`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shutdown {
+    /// How long a stop may take, from the signal on.
+    pub drain_timeout: Duration,
+    /// How long connections are left alone first; `None` is not at all.
+    pub delay: Option<Duration>,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { drain_timeout: Duration::from_secs(20), delay: None }
+    }
+}
+
+/// The section `control`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// The control socket; `None` is none.
+    pub socket: Option<PathBuf>,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its group, a name or a number.
+    pub group: Option<String>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { socket: None, mode: 0o600, group: None }
+    }
+}

@@ -1,0 +1,125 @@
+//! Owns [`Sources`], the only way from the configuration to the world: files with their
+//! permissions, the environment, the size of the machine. Tests feed text instead.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+/// A file that has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileContent {
+    /// Everything in it.
+    pub bytes: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Whether its group is one of the reader's.
+    pub own_group: bool,
+}
+
+/// Why a file was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// There is no such file (ENOENT, and nothing else).
+    Absent,
+    /// It cannot be opened or read; the text says why.
+    Unreadable(String),
+    /// It is a directory, a pipe or a device.
+    NotRegular,
+    /// It has more bytes than asked for.
+    TooLarge,
+}
+
+/// Says what; how to mend it depends on which file it is.
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("there is no such file"),
+            Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            Self::NotRegular => f.write_str("is not a regular file"),
+            Self::TooLarge => f.write_str("is too large"),
+        }
+    }
+}
+
+/// Where the configuration is read from.
+pub trait Sources {
+    /// Reads a file of at most `limit` bytes, through symbolic links, opened anew each time.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn read(&self, path: &Path, limit: usize) -> Result<FileContent, ReadError>;
+
+    /// The environment of the process.
+    fn environment(&self) -> Vec<(OsString, OsString)>;
+
+    /// Bytes of memory in the machine, where it can be told.
+    fn machine_memory(&self) -> Option<u64>;
+
+    /// Threads that can run at once, the bound of a control group counted in.
+    fn parallelism(&self) -> NonZeroUsize;
+}
+
+/// This machine and this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealSources;
+
+impl Sources for RealSources {
+    fn read(&self, path: &Path, limit: usize) -> Result<FileContent, ReadError> {
+        // Without NONBLOCK, opening a pipe that nobody writes would never return.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let opened = rustix::fs::open(path, flags, Mode::empty());
+        let file = File::from(opened.map_err(|errno| unreadable(errno.into()))?);
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(ReadError::NotRegular);
+        }
+        let mut bytes = Vec::new();
+        file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() > limit {
+            return Err(ReadError::TooLarge);
+        }
+        let mode = metadata.mode() & 0o7777;
+        Ok(FileContent { bytes, mode, own_group: is_own_group(metadata.gid()) })
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        std::env::vars_os().collect()
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn machine_memory(&self) -> Option<u64> {
+        // Not /proc/meminfo: a unit with ProcSubset=pid has none.
+        let info = rustix::system::sysinfo();
+        #[allow(clippy::useless_conversion, reason = "its width depends on the machine")]
+        Some(u64::from(info.totalram).saturating_mul(info.mem_unit.into()))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn machine_memory(&self) -> Option<u64> {
+        None
+    }
+
+    fn parallelism(&self) -> NonZeroUsize {
+        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+fn unreadable(error: io::Error) -> ReadError {
+    match error.kind() {
+        io::ErrorKind::NotFound => ReadError::Absent,
+        io::ErrorKind::PermissionDenied => ReadError::Unreadable("permission denied".into()),
+        _ => ReadError::Unreadable(error.to_string()),
+    }
+}
+
+fn is_own_group(gid: u32) -> bool {
+    rustix::process::getegid().as_raw() == gid
+        || rustix::process::getgroups()
+            .is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
+}

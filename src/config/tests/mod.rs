@@ -1,0 +1,94 @@
+//! What holds of the configuration as a whole: from text, through [`load`], to values, faults and
+//! warnings. [`Fake`] stands for the world.
+
+mod faults;
+mod layers;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// The path of the TOML file in these tests.
+const TOML: &str = "/etc/philote/config.toml";
+/// The path of the env file in these tests.
+const ENV: &str = "/etc/default/philote";
+
+/// Files, environment and machine, as a test says.
+#[derive(Default)]
+struct Fake {
+    files: BTreeMap<PathBuf, Result<FileContent, ReadError>>,
+    environment: Vec<(OsString, OsString)>,
+    memory: Option<u64>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn toml(self, text: impl AsRef<[u8]>) -> Self {
+        self.file(TOML, 0o640, text)
+    }
+
+    fn file(mut self, path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Self {
+        let content = FileContent { bytes: bytes.as_ref().to_vec(), mode, own_group: true };
+        self.files.insert(path.into(), Ok(content));
+        self
+    }
+
+    fn failing(mut self, path: &str, error: ReadError) -> Self {
+        self.files.insert(path.into(), Err(error));
+        self
+    }
+
+    fn env(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment.extend(variables.iter().map(|(name, text)| (name.into(), text.into())));
+        self
+    }
+
+    fn load(&self) -> Result<Loaded, Faults> {
+        let file = self.files.contains_key(Path::new(ENV));
+        let env_file = file.then(|| EnvFile { path: ENV.into(), optional: false });
+        load(self, &LoadOptions { config: None, env_file })
+    }
+
+    #[track_caller]
+    fn config(&self) -> Config {
+        self.load().unwrap_or_else(|faults| panic!("{faults}")).config
+    }
+
+    #[track_caller]
+    fn faults(&self) -> Vec<String> {
+        let faults = self.load().err().expect("there are faults");
+        faults.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn warnings(&self) -> Vec<String> {
+        let loaded = self.load().unwrap_or_else(|faults| panic!("{faults}"));
+        loaded.warnings.iter().map(Warning::to_string).collect()
+    }
+}
+
+impl Sources for Fake {
+    fn read(&self, path: &Path, limit: usize) -> Result<FileContent, ReadError> {
+        let content = self.files.get(path).cloned().unwrap_or(Err(ReadError::Absent))?;
+        if content.bytes.len() > limit { Err(ReadError::TooLarge) } else { Ok(content) }
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        self.environment.clone()
+    }
+
+    fn machine_memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    fn parallelism(&self) -> NonZeroUsize {
+        NonZeroUsize::new(3).expect("three")
+    }
+}

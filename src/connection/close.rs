@@ -1,0 +1,162 @@
+//! Why the server closes a connection: one table of code, text and blame.
+
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::protocol::Malformed;
+
+/// Why the server closes a connection. The text goes to the peer and into the log, so it holds nothing
+/// that a client chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// The server stops.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The peer broke RFC 6455.
+    #[error("{0}")]
+    Protocol(&'static str),
+    /// A message that the contract does not know.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// The key that its token was signed with is accepted no more.
+    #[error("the key of this token was withdrawn")]
+    KeyWithdrawn,
+    /// Its token expired, where that closes.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// A message longer than the limit.
+    #[error("message is larger than limits.max_message_size")]
+    TooBig,
+    /// A fault of the server's.
+    #[error("internal fault")]
+    Fault,
+    /// It reads more slowly than it is sent to.
+    #[error("slow consumer: it does not read as fast as it is sent to")]
+    SlowConsumer,
+    /// An administrator closed it.
+    #[error("closed by an administrator")]
+    Administrator,
+}
+
+impl CloseReason {
+    /// The close code (RFC 6455, 7.4; 4000 and up are philote's own).
+    pub fn code(self) -> u16 {
+        match self {
+            CloseReason::ShuttingDown => 1001,
+            CloseReason::Protocol(_) => 1002,
+            CloseReason::Malformed(_) => 1007,
+            CloseReason::KeyWithdrawn | CloseReason::TokenExpired => 1008,
+            CloseReason::TooBig => 1009,
+            CloseReason::Fault => 1011,
+            CloseReason::SlowConsumer => 4000,
+            CloseReason::Administrator => 4002,
+        }
+    }
+
+    /// A stable name for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseReason::ShuttingDown => "shutting_down",
+            CloseReason::Protocol(_) => "protocol_error",
+            CloseReason::Malformed(_) => "malformed_message",
+            CloseReason::KeyWithdrawn => "key_withdrawn",
+            CloseReason::TokenExpired => "token_expired",
+            CloseReason::TooBig => "message_too_big",
+            CloseReason::Fault => "fault",
+            CloseReason::SlowConsumer => "slow_consumer",
+            CloseReason::Administrator => "administrator",
+        }
+    }
+
+    /// Whether what the peer sends after it can still be trusted to be frames, so that what it
+    /// publishes until its own Close is delivered.
+    pub(super) fn keeps_listening(self) -> bool {
+        match self {
+            CloseReason::ShuttingDown
+            | CloseReason::KeyWithdrawn
+            | CloseReason::TokenExpired
+            | CloseReason::Administrator => true,
+            CloseReason::Protocol(_)
+            | CloseReason::Malformed(_)
+            | CloseReason::TooBig
+            | CloseReason::Fault
+            | CloseReason::SlowConsumer => false,
+        }
+    }
+
+    /// The Close frame that says so.
+    pub fn frame(self) -> Vec<u8> {
+        close_frame(self.code(), &self.to_string())
+    }
+}
+
+/// A Close frame of the server's. The text is one of our own, in ASCII, and fits: 123 bytes at most (RFC
+/// 6455, 5.5).
+pub(super) fn close_frame(code: u16, text: &str) -> Vec<u8> {
+    let text = &text.as_bytes()[..text.len().min(123)];
+    let mut frame = vec![0x88, 2 + text.len() as u8];
+    frame.extend_from_slice(&code.to_be_bytes());
+    frame.extend_from_slice(text);
+    frame
+}
+
+/// The frame that answers a peer's Close: its own code back, nothing where it gave none.
+pub(super) fn answer_frame(code: Option<u16>) -> Vec<u8> {
+    code.map_or_else(|| vec![0x88, 0], |code| close_frame(code, ""))
+}
+
+/// What stands in the payload of a peer's Close: its code, if it has one.
+///
+/// # Errors
+/// 1002 for a payload of one byte or a code that nobody may send, 1007 for a reason that is not UTF-8.
+pub(super) fn read_close(payload: &[u8]) -> Result<Option<u16>, CloseReason> {
+    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+        return match payload {
+            [] => Ok(None),
+            _ => Err(CloseReason::Protocol("close frame with half a code")),
+        };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !CloseCode::from(code).is_allowed() {
+        return Err(CloseReason::Protocol("close frame with a code that may not be sent"));
+    }
+    std::str::from_utf8(reason).map_err(|_| CloseReason::Malformed(Malformed::NotUtf8))?;
+    Ok(Some(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_fits_into_a_close_frame() {
+        let all = [
+            CloseReason::ShuttingDown,
+            CloseReason::Protocol("reserved bits"),
+            CloseReason::Malformed(Malformed::NotAnObject),
+            CloseReason::KeyWithdrawn,
+            CloseReason::TokenExpired,
+            CloseReason::TooBig,
+            CloseReason::Fault,
+            CloseReason::SlowConsumer,
+            CloseReason::Administrator,
+        ];
+        for reason in all {
+            let frame = reason.frame();
+            assert!(reason.to_string().len() <= 123 && frame[1] <= 125);
+            assert_eq!(&frame[4..], reason.to_string().as_bytes());
+            assert_eq!(read_close(&frame[2..]), Ok(Some(reason.code())));
+        }
+    }
+
+    #[test]
+    fn a_close_with_a_bad_payload_is_refused() {
+        assert_eq!(read_close(&[]), Ok(None));
+        assert_eq!(read_close(&[3, 232]), Ok(Some(1000)));
+        assert_eq!(read_close(&[15, 160, b'x']), Ok(Some(4000)));
+        for code in [0u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
+            assert_eq!(read_close(&code.to_be_bytes()).unwrap_err().code(), 1002, "{code}");
+        }
+        assert_eq!(read_close(&[3]).unwrap_err().code(), 1002);
+        assert_eq!(read_close(&[3, 232, 0xff]).unwrap_err().code(), 1007);
+    }
+}

@@ -1,0 +1,139 @@
+//! Queues into sockets: one write a subscriber and turn, and what becomes of one that does not keep up.
+
+use std::io::{self, IoSlice};
+
+use super::close::CloseReason;
+use super::table::Connections;
+use super::{Connection, Ending};
+use crate::config::SlowConsumer;
+use crate::hub::MemberKey;
+use crate::hub::queue::{MAX_SLICES, OutboundQueue, RingPool};
+
+/// What a flush came to.
+struct Written {
+    messages: u32,
+    bytes: usize,
+    /// None where everything went out.
+    stopped: Option<io::Error>,
+}
+
+impl Connections {
+    /// Flushes every queue that has something to flush, and looks at the bounds. `dirty` is a list to use
+    /// again and again.
+    pub fn flush(&self, dirty: &mut Vec<MemberKey>) {
+        dirty.clear();
+        self.hub.borrow_mut().take_dirty(dirty);
+        for key in dirty.iter() {
+            // A member without a connection is in its handshake; its queue waits.
+            if let Some(connection) = self.get(*key)
+                && !connection.blocked.get()
+            {
+                self.flush_one(&connection);
+            }
+        }
+        let hub = self.hub.borrow();
+        self.counters.queued.set(hub.queued() as u64);
+        self.counters.channels.set(hub.channels() as u64);
+        drop(hub);
+        self.bound_all_queues();
+    }
+
+    /// Flushes one queue; how many bytes its socket took.
+    pub(super) fn flush_one(&self, connection: &Connection) -> usize {
+        let written = self
+            .hub
+            .borrow_mut()
+            .with_queue(connection.key, |queue, pool| write(connection, queue, pool));
+        self.counters.messages_out.add(u64::from(written.messages));
+        self.counters.bytes_out.add(written.bytes as u64);
+        match written.stopped {
+            None => {
+                if !connection.is_open() {
+                    connection.wake();
+                }
+            }
+            Some(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.blocked.set(true);
+                connection.wake();
+                self.bound_queue(connection);
+            }
+            Some(_) => connection.end(Ending::Lost),
+        }
+        written.bytes
+    }
+
+    /// Looks at a queue whose socket takes no more: only such a queue can be over its bound, so that a
+    /// burst evicts nobody who reads.
+    fn bound_queue(&self, connection: &Connection) {
+        let (bound, policy) = {
+            let settings = self.settings.borrow();
+            (settings.outbound_queue, settings.slow_consumer)
+        };
+        if self.hub.borrow().queue(connection.key).bytes() > bound {
+            self.too_slow(connection, policy, bound);
+        }
+    }
+
+    fn too_slow(&self, connection: &Connection, policy: SlowConsumer, bound: usize) {
+        if !connection.is_open() {
+            return;
+        }
+        match policy {
+            SlowConsumer::Disconnect => {
+                self.counters.slow_consumers.add(1);
+                connection.close(self, CloseReason::SlowConsumer);
+            }
+            SlowConsumer::Drop => {
+                let dropped = self
+                    .hub
+                    .borrow_mut()
+                    .with_queue(connection.key, |queue, pool| queue.drop_oldest(bound, pool));
+                self.counters.dropped.add(dropped);
+                connection.log_dropped(dropped);
+            }
+        }
+    }
+
+    /// Where all queues of all workers together are over their bound, the longest queue's owner is the slow
+    /// consumer; the worker with most in its queues sees to it.
+    fn bound_all_queues(&self) {
+        let bound = self.settings.borrow().total_queue;
+        let mine = self.hub.borrow().queued();
+        let queued = || self.everybody.iter().map(|counters| counters.queued.get() as usize);
+        if queued().sum::<usize>() <= bound || queued().any(|other| other > mine) {
+            return;
+        }
+        let Some(longest) = self.hub.borrow().longest_queue() else { return };
+        if let Some(connection) = self.get(longest) {
+            let policy = self.settings.borrow().slow_consumer;
+            let half = self.hub.borrow().queue(longest).bytes() / 2;
+            self.too_slow(&connection, policy, half);
+        }
+    }
+}
+
+/// Writes until the queue is empty or the socket takes no more: one system call where it is not full.
+fn write(connection: &Connection, queue: &mut OutboundQueue, pool: &mut RingPool) -> Written {
+    let socket = connection.socket.borrow();
+    let mut written = Written { messages: 0, bytes: 0, stopped: None };
+    while !queue.is_empty() {
+        let result = if let Some(only) = queue.only_slice() {
+            socket.try_write(only)
+        } else {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = queue.slices(&mut slices, pool);
+            socket.try_write_vectored(&slices[..count])
+        };
+        match result {
+            Ok(bytes) => {
+                written.bytes += bytes;
+                written.messages += queue.advance(bytes, pool);
+            }
+            Err(error) => {
+                written.stopped = Some(error);
+                break;
+            }
+        }
+    }
+    written
+}

@@ -1,0 +1,44 @@
+//! A place in the hub for a connection whose handshake has not been answered yet.
+
+use std::rc::Rc;
+
+use super::socket::Socket;
+use super::table::Connections;
+use super::{Connection, Identity};
+use crate::hub::MemberKey;
+
+/// A member without a connection: subscribed, with deliveries waiting in its queue. Dropped before it is
+/// attached, it leaves again: every way out of a handshake undoes it.
+pub struct Reservation {
+    all: Rc<Connections>,
+    key: MemberKey,
+    attached: bool,
+}
+
+impl Reservation {
+    /// Makes a member that reads and writes these channels.
+    pub fn new(all: &Rc<Connections>, reads: &[Box<str>], writes: &[Box<str>]) -> Reservation {
+        let key = all.change_hub(|hub| hub.open(reads, writes));
+        Reservation { all: all.clone(), key, attached: false }
+    }
+
+    /// Waits until whatever is published, by anybody on any worker, reaches this member: only then may
+    /// its handshake be answered.
+    pub async fn opened(&self) {
+        std::future::poll_fn(|cx| self.all.poll_open(self.key, cx)).await;
+    }
+
+    /// Makes it a connection over `socket`, from which `early` has been read already.
+    pub fn attach(mut self, identity: Identity, socket: Socket, early: &[u8]) {
+        self.attached = true;
+        self.all.start(Connection::new(self.key, identity, socket, early));
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.attached {
+            self.all.abandon(self.key);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A connected socket of any kind that a listener accepts.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// What of ours may wait unsent in the kernel, in bytes: what waits, waits in the outbound queue, where
+/// it is shared, counted and bounded. Without it a reader that stalls takes 2.9 MiB of kernel memory
+/// before its queue grows at all.
+const NOT_SENT_LOW_WATER: u32 = 128 * 1024;
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A Unix stream socket.
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Takes over a socket that was accepted by another thread, on this thread's runtime.
+    ///
+    /// # Errors
+    /// Where the runtime cannot register it.
+    pub fn from_accepted(accepted: AcceptedSocket) -> io::Result<Socket> {
+        match accepted {
+            AcceptedSocket::Tcp(stream) => Ok(Socket::Tcp(TcpStream::from_std(stream)?)),
+            AcceptedSocket::Unix(stream) => Ok(Socket::Unix(UnixStream::from_std(stream)?)),
+        }
+    }
+
+    /// Gives the socket back without its runtime.
+    ///
+    /// # Errors
+    /// Where the runtime cannot let it go.
+    pub fn into_accepted(self) -> io::Result<AcceptedSocket> {
+        match self {
+            Socket::Tcp(stream) => Ok(AcceptedSocket::Tcp(stream.into_std()?)),
+            Socket::Unix(stream) => Ok(AcceptedSocket::Unix(stream.into_std()?)),
+        }
+    }
+
+    /// Sets what a connection wants of its socket: no delay for small writes, little unsent in the
+    /// kernel, and an end where the peer has taken nothing of ours for `user_timeout`.
+    pub fn prepare(&self, user_timeout: Option<Duration>) {
+        let Socket::Tcp(stream) = self else { return };
+        // A socket that lacks an option still works, only less well.
+        let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        {
+            let socket = socket2::SockRef::from(stream);
+            let _ = socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER);
+            let _ = socket.set_tcp_user_timeout(user_timeout);
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = NOT_SENT_LOW_WATER;
+            if let Some(time) = user_timeout {
+                let keepalive = socket2::TcpKeepalive::new().with_time(time);
+                let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
+            }
+        }
+    }
+
+    /// Whether the socket takes bytes again.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(stream) => stream.poll_write_ready(cx),
+            Socket::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    /// Writes what fits now.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where nothing fits.
+    #[inline]
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.try_write(bytes),
+            Socket::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Writes what fits now of several pieces.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where nothing fits.
+    #[inline]
+    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.try_write_vectored(pieces),
+            Socket::Unix(stream) => stream.try_write_vectored(pieces),
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub fn shutdown_write(&self) {
+        // A peer that is gone needs no telling.
+        let _ = match self {
+            Socket::Tcp(stream) => {
+                socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+            }
+            Socket::Unix(stream) => {
+                socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+            }
+        };
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A connected, non-blocking socket between two threads' runtimes.
+#[derive(Debug)]
+pub enum AcceptedSocket {
+    /// TCP over IPv4 or IPv6.
+    Tcp(std::net::TcpStream),
+    /// A Unix stream socket.
+    Unix(std::os::unix::net::UnixStream),
+}

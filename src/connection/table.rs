@@ -1,0 +1,331 @@
+//! The connections of one worker, and what they share: the hub, one read buffer, the settings in force.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::close::CloseReason;
+use super::keepalive::Rounds;
+use super::{Application, Connection, Ending, run};
+use crate::config::{Config, SlowConsumer};
+use crate::counters::Counters;
+use crate::hub::mail::{Mail, WorkerId};
+use crate::hub::queue::{OutboundQueue, RingPool};
+use crate::hub::{Hub, MemberKey, NotGranted};
+use crate::protocol::Publish;
+
+/// The most bytes that one read takes: one buffer a worker, whatever the number of connections.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// What of the configuration connections go by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The most bytes of a message.
+    pub max_message_size: usize,
+    /// The most bytes that may wait for a socket that takes no more.
+    pub outbound_queue: usize,
+    /// The most bytes that may wait in all queues of all workers together.
+    pub total_queue: usize,
+    /// What becomes of one that does not keep up.
+    pub slow_consumer: SlowConsumer,
+    /// How long a peer has to answer a Close.
+    pub close_timeout: Duration,
+    /// Time between two pings; none are sent where it is None.
+    pub ping_interval: Option<Duration>,
+    /// How long a ping's answer may take.
+    pub pong_timeout: Duration,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Settings {
+        Settings {
+            max_message_size: config.limits.max_message_size,
+            outbound_queue: config.limits.outbound_queue,
+            total_queue: config.limits.total_queue,
+            slow_consumer: config.websocket.slow_consumer,
+            close_timeout: config.websocket.close_timeout,
+            ping_interval: config.websocket.ping_interval,
+            pong_timeout: config.websocket.pong_timeout,
+        }
+    }
+}
+
+/// The connections of one worker.
+pub struct Connections {
+    pub(super) hub: RefCell<Hub>,
+    pub(super) application: Box<dyn Application>,
+    pub(super) settings: RefCell<Settings>,
+    pub(super) read_buffer: RefCell<Box<[u8]>>,
+    /// This worker's figures.
+    pub counters: Arc<Counters>,
+    /// Every worker's figures, this one's among them.
+    pub(super) everybody: Arc<[Arc<Counters>]>,
+    table: RefCell<Vec<Option<Rc<Connection>>>>,
+    /// Handshakes that wait for their member to be open.
+    opening: RefCell<Vec<(MemberKey, Waker)>>,
+    /// Who ends the turn.
+    turner: RefCell<Option<Waker>>,
+    /// Set while the hub changes: a panic then leaves it half changed.
+    in_hub: Cell<bool>,
+    broken: Cell<bool>,
+}
+
+impl Connections {
+    /// No connections yet. `everybody` has the figures of all workers, `hub`'s own at its place.
+    pub fn new(
+        hub: Hub,
+        me: WorkerId,
+        everybody: Arc<[Arc<Counters>]>,
+        settings: Settings,
+        application: Box<dyn Application>,
+    ) -> Rc<Connections> {
+        Rc::new(Connections {
+            hub: RefCell::new(hub),
+            application,
+            settings: RefCell::new(settings),
+            read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
+            counters: everybody[me.index()].clone(),
+            everybody,
+            table: RefCell::new(Vec::new()),
+            opening: RefCell::new(Vec::new()),
+            turner: RefCell::new(None),
+            in_hub: Cell::new(false),
+            broken: Cell::new(false),
+        })
+    }
+
+    // ---- what the worker calls
+
+    /// The clock that pings go by now; None where none are sent.
+    pub fn rounds(&self) -> Option<Rounds> {
+        let settings = self.settings.borrow();
+        Some(Rounds::new(settings.ping_interval?, settings.pong_timeout))
+    }
+
+    /// Puts other settings in force, for those that are open too.
+    pub fn configure(&self, settings: Settings) {
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// Takes mail from another worker.
+    pub fn take_mail(&self, from: WorkerId, mail: impl IntoIterator<Item = Mail>) {
+        self.change_hub(|hub| mail.into_iter().for_each(|mail| hub.take(from, mail)));
+    }
+
+    /// Has `waker` woken when there is a turn to end: batches to close, mail to post, queues to flush.
+    pub fn wait_for_restlessness(&self, waker: &Waker) {
+        *self.turner.borrow_mut() = Some(waker.clone());
+    }
+
+    /// Whether a panic left the hub half changed, after which this worker must not go on.
+    pub fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// Ends the turn up to the mail, and wakes who waited for mail that came.
+    pub fn settle(&self) {
+        let (opened, credited) = {
+            let mut hub = self.hub.borrow_mut();
+            hub.settle();
+            (hub.take_opened(), hub.take_credited())
+        };
+        if !opened.is_empty() {
+            let opening = &mut *self.opening.borrow_mut();
+            for (_, waker) in opening.extract_if(.., |(key, _)| opened.contains(key)) {
+                waker.wake();
+            }
+        }
+        for key in credited {
+            if let Some(connection) = self.get(key) {
+                connection.wake();
+            }
+        }
+    }
+
+    /// Whether there is mail to `worker`.
+    pub fn has_mail_for(&self, worker: WorkerId) -> bool {
+        !self.hub.borrow_mut().outbox(worker).is_empty()
+    }
+
+    /// Moves the mail to `worker` out.
+    pub fn outbox(&self, worker: WorkerId) -> Vec<Mail> {
+        std::mem::take(self.hub.borrow_mut().outbox(worker))
+    }
+
+    /// The member keys and connections that are open now.
+    pub fn snapshot(&self) -> Vec<Rc<Connection>> {
+        self.table.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.counters.connections.get() as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes a connection for a reason of the server's, if it is still there.
+    pub fn close(&self, connection: &Connection, reason: CloseReason) {
+        connection.close(self, reason);
+        self.nudge();
+    }
+
+    /// Ends a connection at once.
+    pub fn cut(&self, connection: &Connection) {
+        self.counters.cut.add(1);
+        connection.end(Ending::Lost);
+    }
+
+    // ---- what an application calls
+
+    /// Publishes a message in the name of a connection.
+    ///
+    /// # Errors
+    /// [`NotGranted`] where it may not write that channel.
+    pub fn publish(
+        &self,
+        connection: &Connection,
+        message: &Publish<'_>,
+    ) -> Result<(), NotGranted> {
+        let mut text = uuid::Uuid::encode_buffer();
+        let issuer = connection.identity.id.hyphenated().encode_lower(&mut text);
+        self.change_hub(|hub| hub.publish(connection.key, issuer, message))
+    }
+
+    /// Sends one whole frame to a connection, behind what waits for it.
+    pub fn send(&self, connection: &Connection, frame: Vec<u8>) {
+        self.change_queue(connection.key, |queue, pool| queue.push(frame.into(), 1, pool));
+    }
+
+    // ---- what connections call
+
+    /// Changes the hub, and has the turn ended if there is something to do then.
+    pub(super) fn change_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
+        self.in_hub.set(true);
+        let result = change(&mut self.hub.borrow_mut());
+        self.in_hub.set(false);
+        self.nudge();
+        result
+    }
+
+    /// Changes a member's queue, and has it flushed at the turn's end.
+    pub(super) fn change_queue<T>(
+        &self,
+        key: MemberKey,
+        change: impl FnOnce(&mut OutboundQueue, &mut RingPool) -> T,
+    ) -> T {
+        self.change_hub(|hub| {
+            let result = hub.with_queue(key, change);
+            hub.touch(key);
+            result
+        })
+    }
+
+    pub(super) fn has_credit(&self, key: MemberKey) -> bool {
+        self.hub.borrow().has_credit(key)
+    }
+
+    /// Has the turn ended, when what is ready now has run.
+    pub(super) fn nudge(&self) {
+        if let Some(waker) = self.turner.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Runs a connection's task so that a panic in it is its own end only; one in the hub is the worker's.
+    ///
+    /// # Errors
+    /// Where it panicked. What the panic carried is forgotten: it can hold what a client sent.
+    pub(super) async fn guard<T>(&self, task: impl Future<Output = T>) -> Result<T, Panicked> {
+        match AssertUnwindSafe(task).catch_unwind().await {
+            Ok(done) => Ok(done),
+            Err(_) => {
+                if self.in_hub.get() {
+                    self.broken.set(true);
+                    self.nudge();
+                }
+                Err(Panicked)
+            }
+        }
+    }
+
+    /// The connection of this key.
+    pub(super) fn get(&self, key: MemberKey) -> Option<Rc<Connection>> {
+        self.table.borrow().get(key as usize)?.clone()
+    }
+
+    /// The place of this key: None behind the last, Some(None) where nobody is.
+    pub(super) fn place(&self, key: usize) -> Option<Option<Rc<Connection>>> {
+        self.table.borrow().get(key).cloned()
+    }
+
+    /// Waits until what is published reaches this member.
+    pub(super) fn poll_open(&self, key: MemberKey, cx: &mut Context<'_>) -> Poll<()> {
+        if self.hub.borrow().is_open(key) {
+            return Poll::Ready(());
+        }
+        let mut opening = self.opening.borrow_mut();
+        opening.retain(|(other, _)| *other != key);
+        opening.push((key, cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Takes a member that never became a connection out again.
+    pub(super) fn abandon(&self, key: MemberKey) {
+        self.opening.borrow_mut().retain(|(other, _)| *other != key);
+        self.change_hub(|hub| hub.leave(key));
+    }
+
+    /// Puts a connection in its place and starts its task.
+    pub(super) fn start(self: &Rc<Self>, connection: Connection) {
+        let key = connection.key as usize;
+        let connection = Rc::new(connection);
+        {
+            let mut table = self.table.borrow_mut();
+            if table.len() <= key {
+                table.resize(key + 1, None);
+            }
+            table[key] = Some(connection.clone());
+        }
+        self.counters.opened.add(1);
+        self.counters.connections.add(1);
+        self.change_hub(|hub| hub.touch(connection.key));
+        let leaving = Leaving { all: self.clone(), connection: connection.clone() };
+        let all = self.clone();
+        tokio::task::spawn_local(async move {
+            let _leaving = leaving;
+            run(all, connection).await;
+        });
+    }
+}
+
+/// A task ended by a panic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panicked;
+
+/// Takes a connection out of everything when its task ends, whatever way that is.
+struct Leaving {
+    all: Rc<Connections>,
+    connection: Rc<Connection>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let Leaving { all, connection } = self;
+        all.table.borrow_mut()[connection.key as usize] = None;
+        all.counters.connections.set(all.counters.connections.get() - 1);
+        if !all.broken.get() {
+            all.change_hub(|hub| hub.leave(connection.key));
+        }
+        connection.log_end();
+    }
+}

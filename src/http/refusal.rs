@@ -1,0 +1,115 @@
+//! Every answer to a handshake but 101, each with its status, its reason and its name in log and metrics.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+    UPGRADE, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+
+use super::Answer;
+use crate::auth::AuthError;
+
+/// What a handshake is told that has run out of time; hyper itself would say nothing.
+pub(super) const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\n\
+    connection: close\r\ncontent-length: 29\r\n\r\nthe handshake took too long.\n";
+
+/// Seconds after which one that was turned away may try again.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a handshake is not answered 101.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// No WebSocket handshake: what, is said.
+    #[error("malformed WebSocket handshake: {0}")]
+    Malformed(&'static str),
+    /// Not a WebSocket handshake at all, where one is expected.
+    #[error("this is a WebSocket server: ask for an upgrade to websocket, version 13")]
+    NotAnUpgrade,
+    /// No token anywhere.
+    #[error("no token: send it as Authorization: Bearer TOKEN, or as ?auth=TOKEN")]
+    NoToken,
+    /// A token that does not admit.
+    #[error("{0}")]
+    Token(AuthError),
+    /// An origin that the rules do not know.
+    #[error("this origin may not connect: see auth.check_origin and auth.allowed_origins")]
+    Origin,
+    /// A foreign host or origin, while anyone can sign tokens.
+    #[error(
+        "only loopback hosts and origins are served while no secret is set: set SECRET or auth.secret_file"
+    )]
+    NotLoopback,
+    /// The token does not grant this.
+    #[error("the token lacks the claim api")]
+    NoApiGrant,
+    /// No room.
+    #[error("no more connections: limits.max_connections is reached")]
+    Full,
+    /// Going down.
+    #[error("the server is shutting down")]
+    Draining,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refusal::NotAnUpgrade => StatusCode::UPGRADE_REQUIRED,
+            Refusal::NoToken => StatusCode::UNAUTHORIZED,
+            Refusal::Token(error) => {
+                StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
+            }
+            Refusal::Origin | Refusal::NotLoopback | Refusal::NoApiGrant => StatusCode::FORBIDDEN,
+            Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A stable name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Refusal::Malformed(_) => "malformed",
+            Refusal::NotAnUpgrade => "not_an_upgrade",
+            Refusal::NoToken => "no_token",
+            Refusal::Token(error) => error.name(),
+            Refusal::Origin => "origin",
+            Refusal::NotLoopback => "not_loopback",
+            Refusal::NoApiGrant => "no_api_grant",
+            Refusal::Full => "full",
+            Refusal::Draining => "draining",
+        }
+    }
+
+    /// The answer: one line that says why.
+    pub(super) fn answer(self) -> Answer {
+        let mut answer = text(self.status(), &self.to_string());
+        let headers = answer.headers_mut();
+        match self.status() {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, RETRY_SECONDS);
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            }
+            _ => {}
+        }
+        answer
+    }
+}
+
+/// An answer of one line of plain text.
+pub(super) fn text(status: StatusCode, line: &str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(format!("{line}\n"))));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,79 @@
+//! What handshakes go by: made of the configuration as a whole, replaced as a whole.
+
+use std::time::Duration;
+
+use crate::auth::{Keys, Policy};
+use crate::config::{AllowedOrigin, Config};
+
+/// Who is admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Who has a token that a known key signed.
+    Token,
+    /// Anybody, with nothing granted: for a server that publishes nothing.
+    Anybody,
+}
+
+/// What handshakes go by.
+#[derive(Debug)]
+pub struct Rules {
+    /// Who is admitted.
+    pub admission: Admission,
+    /// Whose signatures count.
+    pub keys: Keys,
+    /// How claims are judged.
+    pub policy: Policy,
+    /// Whether a connection ends when its token expires.
+    pub close_at_expiry: bool,
+    /// Whether an `Origin` must be the host itself or one of `allowed_origins`.
+    pub check_origin: bool,
+    /// Origins that may connect.
+    pub allowed_origins: Vec<AllowedOrigin>,
+    /// Anyone can sign tokens, and nobody said that this is meant: only what names a loopback host is
+    /// served, so that no web page in a developer's browser can help itself.
+    pub loopback_only: bool,
+    /// The most connections.
+    pub max_connections: usize,
+    /// The most sockets that are accepted and not upgraded.
+    pub max_pending: usize,
+    /// The most bytes of a request's head.
+    pub max_head_size: usize,
+    /// From accept to the 101.
+    pub handshake_timeout: Duration,
+    /// How long a peer's TCP may take nothing of ours: `ping_interval` + `pong_timeout`.
+    pub user_timeout: Option<Duration>,
+    /// For `/api/info` alone.
+    pub read_buffer_size: u32,
+    /// For `/api/info` alone.
+    pub write_buffer_size: u32,
+}
+
+impl From<&Config> for Rules {
+    fn from(config: &Config) -> Rules {
+        let previous: Vec<&[u8]> =
+            config.auth.previous_secrets.iter().map(|secret| secret.as_bytes()).collect();
+        Rules {
+            admission: Admission::Token,
+            keys: Keys::new(config.auth.secret.as_bytes(), &previous),
+            policy: Policy {
+                leeway: config.auth.leeway,
+                max_channels: config.limits.max_channels,
+                max_channel_length: config.limits.max_channel_length,
+            },
+            close_at_expiry: config.auth.close_at_expiry,
+            check_origin: config.auth.check_origin,
+            allowed_origins: config.auth.allowed_origins.clone(),
+            loopback_only: config.auth.accepts_empty_key() && !config.auth.allow_empty_secret,
+            max_connections: config.limits.max_connections,
+            max_pending: config.limits.max_pending,
+            max_head_size: config.limits.max_head_size,
+            handshake_timeout: config.websocket.handshake_timeout,
+            user_timeout: config
+                .websocket
+                .ping_interval
+                .map(|interval| interval + config.websocket.pong_timeout),
+            read_buffer_size: config.websocket.read_buffer_size,
+            write_buffer_size: config.websocket.write_buffer_size,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A channel as one worker sees it: its subscribers here, and its order where this worker is its home.
+
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::mail::{WorkerId, WorkerSet};
+
+/// A channel's key in its hub's table.
+pub(super) type ChannelKey = u32;
+
+/// A subscriber on this worker.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader {
+    /// The member.
+    pub(super) member: u32,
+    /// Which of the member's subscriptions this is, so that leaving costs no search.
+    pub(super) slot: u32,
+}
+
+/// A channel that a member here may read or write, or that has its home here.
+#[derive(Debug)]
+pub(super) struct Channel {
+    /// Its name, shared with the mail about it.
+    pub(super) name: Arc<str>,
+    /// Its name as a JSON string literal.
+    pub(super) encoded: Box<str>,
+    /// Who gives its messages their order.
+    pub(super) home: WorkerId,
+    /// Its subscribers here, in no order.
+    pub(super) readers: Vec<Reader>,
+    /// How many members here may write it.
+    pub(super) writers: u32,
+    /// Subscriptions that its home has not answered yet.
+    pub(super) unanswered: u32,
+    /// Members whose opening waits for that answer.
+    pub(super) waiting: Vec<u32>,
+    /// At its home: the other workers that have subscribers of it.
+    pub(super) interested: WorkerSet,
+    /// At its home: what this turn brought.
+    pub(super) batch: Batch,
+}
+
+impl Channel {
+    pub(super) fn new(name: Arc<str>, encoded: Box<str>, home: WorkerId) -> Self {
+        Channel {
+            name,
+            encoded,
+            home,
+            readers: Vec::new(),
+            writers: 0,
+            unanswered: 0,
+            waiting: Vec::new(),
+            interested: WorkerSet::default(),
+            batch: Batch::default(),
+        }
+    }
+
+    /// Whether nobody needs the channel any more.
+    pub(super) fn is_idle(&self) -> bool {
+        self.readers.is_empty()
+            && self.writers == 0
+            && self.unanswered == 0
+            && self.interested.is_empty()
+            && self.batch.len() == 0
+    }
+}

@@ -1,0 +1,422 @@
+//! The outbound queue of one connection: whole frames, shared with other queues, in the order of sending.
+//!
+//! Never touches a socket: [`OutboundQueue::slices`] says what to write next and
+//! [`OutboundQueue::advance`] takes how much of it went out. Deliveries are slices of buffers that all
+//! subscribers share; control frames stand between them, never inside one.
+//!
+//! An empty queue owns no heap: one entry stands inline, more in a ring from the [`RingPool`].
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+/// The most pieces that one vectored write takes; the kernel's own bound is 1,024 (`UIO_MAXIOV`), past a few
+/// dozen nothing is gained.
+pub const MAX_SLICES: usize = 64;
+
+/// What an entry of the queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// So many messages.
+    Messages(u32),
+    /// A pong, of which the newest unsent one is enough (RFC 6455, 5.5.3).
+    Pong,
+    /// Any other control frame.
+    Control,
+}
+
+#[derive(Debug)]
+struct Entry {
+    bytes: Bytes,
+    kind: Kind,
+}
+
+/// Frames that wait for their connection's socket.
+#[derive(Debug, Default)]
+pub struct OutboundQueue {
+    first: Option<Entry>,
+    rest: VecDeque<Entry>,
+    /// How many bytes of `first` have been written.
+    sent: usize,
+    /// Bytes that wait, over all entries.
+    bytes: usize,
+    /// A pong that waits for the next boundary between frames.
+    pong: Option<Box<Bytes>>,
+    /// Whether a pong stands among the entries.
+    pong_placed: bool,
+    /// A Close is in: nothing follows it.
+    sealed: bool,
+}
+
+impl OutboundQueue {
+    /// Bytes that wait for the socket; what of the first entry was written does not count.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none() && self.pong.is_none()
+    }
+
+    /// Whether a Close has been put in, behind which nothing may go.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Appends whole frames; refused (false) behind a Close.
+    #[inline]
+    pub fn push(&mut self, frames: Bytes, messages: u32, pool: &mut RingPool) -> bool {
+        if self.sealed {
+            return false;
+        }
+        self.append(Entry { bytes: frames, kind: Kind::Messages(messages) }, pool);
+        true
+    }
+
+    /// Appends a ping; refused (false) behind a Close.
+    pub fn push_ping(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
+        if self.sealed {
+            return false;
+        }
+        self.append(Entry { bytes: frame, kind: Kind::Control }, pool);
+        true
+    }
+
+    /// Puts in a pong, which goes out at the next boundary between entries. One that has not begun to
+    /// go out is replaced: so a flood of pings costs a peer that does not read no more than two pongs.
+    pub fn push_pong(&mut self, frame: Bytes) -> bool {
+        if self.sealed {
+            return false;
+        }
+        self.bytes += frame.len();
+        if let Some(old) = self.pong.replace(Box::new(frame)) {
+            self.bytes -= old.len();
+        }
+        true
+    }
+
+    /// Appends a Close and seals the queue; refused (false) behind another.
+    pub fn push_close(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
+        if self.sealed {
+            return false;
+        }
+        self.place_pong(pool);
+        if let Some(late) = self.pong.take() {
+            self.bytes -= late.len();
+        }
+        self.append(Entry { bytes: frame, kind: Kind::Control }, pool);
+        self.sealed = true;
+        true
+    }
+
+    /// Lets nothing more in, without a Close.
+    pub fn seal(&mut self) {
+        self.sealed = true;
+    }
+
+    #[inline]
+    fn append(&mut self, entry: Entry, pool: &mut RingPool) {
+        self.bytes += entry.bytes.len();
+        if self.first.is_none() {
+            self.first = Some(entry);
+            return;
+        }
+        if self.rest.capacity() == 0 {
+            self.rest = pool.take();
+        }
+        self.rest.push_back(entry);
+    }
+
+    /// Moves the waiting pong to where it can go out: in front, or behind an entry partly sent.
+    fn place_pong(&mut self, pool: &mut RingPool) {
+        if self.pong_placed {
+            return;
+        }
+        let Some(pong) = self.pong.take() else { return };
+        let entry = Entry { bytes: *pong, kind: Kind::Pong };
+        self.pong_placed = true;
+        if self.first.is_none() {
+            self.first = Some(entry);
+            return;
+        }
+        if self.rest.capacity() == 0 {
+            self.rest = pool.take();
+        }
+        if self.sent > 0 {
+            self.rest.push_front(entry);
+        } else if let Some(first) = self.first.replace(entry) {
+            self.rest.push_front(first);
+        }
+    }
+
+    /// The next pieces to write, at most as many as `out` holds; how many it is.
+    pub fn slices<'a>(&'a mut self, out: &mut [IoSlice<'a>], pool: &mut RingPool) -> usize {
+        if self.pong.is_some() {
+            self.place_pong(pool);
+        }
+        let Some(first) = &self.first else { return 0 };
+        let mut count = 0;
+        let pieces = std::iter::once(&first.bytes[self.sent..])
+            .chain(self.rest.iter().map(|entry| &entry.bytes[..]));
+        for (slot, piece) in out.iter_mut().zip(pieces) {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+
+    /// The only piece there is to write, where it is only one: what a plain write is enough for.
+    #[inline]
+    pub fn only_slice(&self) -> Option<&[u8]> {
+        match &self.first {
+            Some(first) if self.rest.is_empty() && self.pong.is_none() => {
+                Some(&first.bytes[self.sent..])
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes out what a write took; how many messages went out whole with it.
+    ///
+    /// # Panics
+    /// Where `written` is more than waits.
+    #[inline]
+    pub fn advance(&mut self, mut written: usize, pool: &mut RingPool) -> u32 {
+        self.bytes -= written;
+        let mut messages = 0;
+        while written > 0 {
+            let first = self.first.as_ref().expect("no more is written than waits");
+            let left = first.bytes.len() - self.sent;
+            if written < left {
+                self.sent += written;
+                break;
+            }
+            written -= left;
+            messages += self.pop(pool);
+        }
+        messages
+    }
+
+    /// Removes the first entry; how many messages it held.
+    fn pop(&mut self, pool: &mut RingPool) -> u32 {
+        let gone = self.first.take();
+        self.first = self.rest.pop_front();
+        self.sent = 0;
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            pool.give(std::mem::take(&mut self.rest));
+        }
+        match gone.map(|entry| entry.kind) {
+            Some(Kind::Messages(messages)) => messages,
+            Some(Kind::Pong) => {
+                self.pong_placed = false;
+                0
+            }
+            _ => 0,
+        }
+    }
+
+    /// Drops the oldest messages, never one that is partly sent, until no more than `bound` bytes wait;
+    /// how many messages that was.
+    pub fn drop_oldest(&mut self, bound: usize, pool: &mut RingPool) -> u64 {
+        if self.bytes <= bound {
+            return 0;
+        }
+        let mut dropped = 0;
+        let partly_sent = (self.sent > 0).then(|| self.first.take()).flatten();
+        let sent = self.sent;
+        let mut kept = VecDeque::new();
+        if let Some(entry) = self.first.take() {
+            self.rest.push_front(entry);
+        }
+        while self.bytes > bound {
+            let Some(entry) = self.rest.pop_front() else { break };
+            match entry.kind {
+                Kind::Messages(messages) => {
+                    self.bytes -= entry.bytes.len();
+                    dropped += u64::from(messages);
+                }
+                Kind::Pong | Kind::Control => kept.push_back(entry),
+            }
+        }
+        for entry in kept.into_iter().rev() {
+            self.rest.push_front(entry);
+        }
+        self.first = partly_sent.or_else(|| self.rest.pop_front());
+        self.sent = if self.first.is_some() { sent } else { 0 };
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            pool.give(std::mem::take(&mut self.rest));
+        }
+        dropped
+    }
+
+    /// Drops all that has not begun to go out; how many messages that was.
+    pub fn discard(&mut self, pool: &mut RingPool) -> u64 {
+        if let Some(pong) = self.pong.take() {
+            self.bytes -= pong.len();
+        }
+        let mut dropped = 0;
+        let keep_first = self.sent > 0;
+        let first = if keep_first { None } else { self.first.take() };
+        for entry in first.into_iter().chain(self.rest.drain(..)) {
+            self.bytes -= entry.bytes.len();
+            match entry.kind {
+                Kind::Messages(messages) => dropped += u64::from(messages),
+                Kind::Pong => self.pong_placed = false,
+                Kind::Control => {}
+            }
+        }
+        if self.rest.capacity() > 0 {
+            pool.give(std::mem::take(&mut self.rest));
+        }
+        dropped
+    }
+
+    /// How many messages wait, one partly sent among them.
+    pub fn messages(&self) -> u64 {
+        let count = |entry: &Entry| match entry.kind {
+            Kind::Messages(messages) => u64::from(messages),
+            Kind::Pong | Kind::Control => 0,
+        };
+        self.first.as_ref().map_or(0, count) + self.rest.iter().map(count).sum::<u64>()
+    }
+
+    /// Gives the ring back when the queue goes.
+    pub fn recycle(mut self, pool: &mut RingPool) {
+        pool.give(std::mem::take(&mut self.rest));
+    }
+}
+
+/// Rings for queues of more than one entry, used again and again: at one message a turn a queue fills
+/// and empties each time, which would cost an allocation a delivery.
+#[derive(Debug, Default)]
+pub struct RingPool {
+    rings: Vec<VecDeque<Entry>>,
+}
+
+impl RingPool {
+    /// How many rings wait for use at most.
+    const RINGS: usize = 256;
+    /// Entries a new ring has room for.
+    const NEW: usize = 8;
+    /// A ring that has grown beyond so many entries is given back to the allocator.
+    const LARGEST: usize = 256;
+
+    fn take(&mut self) -> VecDeque<Entry> {
+        self.rings.pop().unwrap_or_else(|| VecDeque::with_capacity(Self::NEW))
+    }
+
+    fn give(&mut self, mut ring: VecDeque<Entry>) {
+        if (1..=Self::LARGEST).contains(&ring.capacity()) && self.rings.len() < Self::RINGS {
+            ring.clear();
+            self.rings.push(ring);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the peer would read if the socket took `step` bytes a write.
+    fn drain(queue: &mut OutboundQueue, pool: &mut RingPool, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = queue.slices(&mut slices, pool);
+            let mut taken: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+            taken.truncate(step);
+            if taken.is_empty() {
+                assert!(queue.is_empty() && queue.bytes() == 0);
+                return out;
+            }
+            queue.advance(taken.len(), pool);
+            out.extend(taken);
+        }
+    }
+
+    fn frames(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn frames_leave_in_the_order_in_which_they_came_whatever_a_write_takes() {
+        for step in 1..12 {
+            let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+            for piece in ["abc", "d", "efghij", "kl"] {
+                assert!(queue.push(frames(piece), 1, &mut pool));
+            }
+            assert_eq!((queue.bytes(), queue.messages()), (12, 4));
+            assert_eq!(drain(&mut queue, &mut pool, step), b"abcdefghijkl");
+            assert_eq!(pool.rings.len(), 1, "the ring went back");
+        }
+    }
+
+    #[test]
+    fn an_unsent_pong_is_replaced_and_never_splits_a_frame() {
+        let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+        queue.push(frames("abcdef"), 1, &mut pool);
+        queue.push(frames("ghi"), 1, &mut pool);
+        queue.slices(&mut [IoSlice::new(&[]); 1], &mut pool);
+        queue.advance(2, &mut pool);
+        for text in ["1", "2", "3"] {
+            queue.push_pong(frames(text));
+        }
+        assert_eq!(queue.bytes(), 8);
+        assert_eq!(drain(&mut queue, &mut pool, 3), b"cdef3ghi");
+        for text in ["4", "5"] {
+            queue.push_pong(frames(text));
+            queue.slices(&mut [IoSlice::new(&[]); 1], &mut pool);
+        }
+        queue.push_pong(frames("6"));
+        assert_eq!(drain(&mut queue, &mut pool, 9), b"46", "one placed, one waiting, no more");
+    }
+
+    #[test]
+    fn nothing_follows_a_close() {
+        let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+        queue.push(frames("a"), 1, &mut pool);
+        queue.push_pong(frames("p"));
+        assert!(queue.push_close(frames("C"), &mut pool));
+        assert!(!queue.push(frames("b"), 1, &mut pool));
+        assert!(!queue.push_pong(frames("p")));
+        assert!(!queue.push_ping(frames("?"), &mut pool));
+        assert!(!queue.push_close(frames("D"), &mut pool));
+        assert_eq!(drain(&mut queue, &mut pool, 1), b"paC");
+    }
+
+    #[test]
+    fn the_oldest_go_first_but_never_one_partly_sent_nor_a_control_frame() {
+        for partly in [0, 2] {
+            let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+            queue.push(frames("aaaa"), 2, &mut pool);
+            queue.push_ping(frames("?"), &mut pool);
+            queue.push(frames("bbbb"), 3, &mut pool);
+            queue.push(frames("cccc"), 4, &mut pool);
+            queue.advance(partly, &mut pool);
+            let dropped = queue.drop_oldest(7, &mut pool);
+            if partly > 0 {
+                assert_eq!((dropped, queue.bytes()), (3, 7));
+                assert_eq!(drain(&mut queue, &mut pool, 9), b"aa?cccc");
+            } else {
+                assert_eq!((dropped, queue.bytes()), (5, 5));
+                assert_eq!(drain(&mut queue, &mut pool, 9), b"?cccc");
+            }
+        }
+    }
+
+    #[test]
+    fn discarding_keeps_only_the_rest_of_a_frame_partly_sent() {
+        for (partly, left) in [(0, &b"C"[..]), (1, b"bcC")] {
+            let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+            queue.push(frames("abc"), 1, &mut pool);
+            queue.push(frames("def"), 1, &mut pool);
+            queue.push_pong(frames("p"));
+            queue.advance(partly, &mut pool);
+            queue.discard(&mut pool);
+            queue.push_close(frames("C"), &mut pool);
+            assert_eq!(drain(&mut queue, &mut pool, 9), left);
+        }
+    }
+}

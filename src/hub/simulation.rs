@@ -1,0 +1,362 @@
+//! The hubs of several workers in one thread, with a scheduler that chooses at random what happens next:
+//! a member opens, publishes or leaves, a turn ends, mail moves, a socket takes some bytes. What must hold
+//! whatever it chooses: one order a channel, completeness, no duplicates, nothing of one's own, bounds.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::IoSlice;
+
+use super::mail::{Mail, WorkerId};
+use super::placement::Placement;
+use super::{Hub, MemberKey, credit};
+use crate::protocol::Publish;
+
+/// A small deterministic generator (xorshift64*): a failure is repeated by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+type Message = (u32, u32);
+
+struct Client {
+    number: u32,
+    worker: usize,
+    key: MemberKey,
+    channels: Vec<Box<str>>,
+    open: bool,
+    written: Vec<u8>,
+    received: BTreeMap<String, Vec<Message>>,
+    /// What was published to its channels while it was open, by others.
+    owed: BTreeMap<String, Vec<Message>>,
+}
+
+struct World {
+    hubs: Vec<Hub>,
+    lines: HashMap<(usize, usize), VecDeque<Mail>>,
+    clients: Vec<Client>,
+    gone: Vec<Client>,
+    random: Random,
+    next: u32,
+}
+
+impl World {
+    fn new(workers: usize, seed: u64) -> Self {
+        let placement = Placement::new(workers);
+        World {
+            hubs: (0..workers).map(|me| Hub::new(WorkerId(me as u8), placement.clone())).collect(),
+            lines: HashMap::new(),
+            clients: Vec::new(),
+            gone: Vec::new(),
+            random: Random(seed | 1),
+            next: 0,
+        }
+    }
+
+    fn join(&mut self) {
+        let worker = self.random.below(self.hubs.len());
+        let channels: Vec<Box<str>> = ["a", "b", "c", "d", ""]
+            .into_iter()
+            .filter(|_| self.random.one_in(2))
+            .map(Box::from)
+            .collect();
+        let key = self.hubs[worker].open(&channels, &channels);
+        let number = self.next;
+        self.next += 1;
+        self.clients.push(Client {
+            number,
+            worker,
+            key,
+            channels,
+            open: false,
+            written: Vec::new(),
+            received: BTreeMap::new(),
+            owed: BTreeMap::new(),
+        });
+        self.note_open();
+    }
+
+    fn note_open(&mut self) {
+        for client in &mut self.clients {
+            client.open = client.open || self.hubs[client.worker].is_open(client.key);
+        }
+    }
+
+    fn publish(&mut self, sequence: &mut u32) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let from = self.random.below(self.clients.len());
+        let client = &self.clients[from];
+        let hub = &mut self.hubs[client.worker];
+        if !client.open || client.channels.is_empty() || !hub.has_credit(client.key) {
+            return;
+        }
+        let channel = client.channels[self.random.below(client.channels.len())].to_string();
+        *sequence += 1;
+        let message = (client.number, *sequence);
+        let filler = "x".repeat(if self.random.one_in(40) { 20_000 } else { 5 });
+        let data = format!("\"{} {} {filler}\"", message.0, message.1);
+        let publish = Publish { channel: channel.as_str().into(), data: &data };
+        hub.publish(client.key, &client.number.to_string(), &publish).expect("granted");
+        let refused = Publish { channel: "secret".into(), data: &data };
+        assert!(hub.publish(client.key, "", &refused).is_err());
+        for (at, other) in self.clients.iter_mut().enumerate() {
+            if at != from && other.open && other.channels.iter().any(|c| **c == *channel) {
+                other.owed.entry(channel.clone()).or_default().push(message);
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.clients.len() > 2 {
+            let at = self.random.below(self.clients.len());
+            let client = self.clients.swap_remove(at);
+            self.hubs[client.worker].leave(client.key);
+            self.gone.push(client);
+        }
+    }
+
+    fn end_turn(&mut self, worker: usize) {
+        let hub = &mut self.hubs[worker];
+        hub.settle();
+        for to in 0..self.lines_to() {
+            let mail = std::mem::take(self.hubs[worker].outbox(WorkerId(to as u8)));
+            assert!(to != worker || mail.is_empty(), "nobody mails itself");
+            self.lines.entry((worker, to)).or_default().extend(mail);
+        }
+        let mut dirty = Vec::new();
+        self.hubs[worker].take_dirty(&mut dirty);
+        self.hubs[worker].take_opened();
+        self.hubs[worker].take_credited();
+    }
+
+    fn lines_to(&self) -> usize {
+        self.hubs.len()
+    }
+
+    fn move_mail(&mut self, from: usize, to: usize, most: usize) {
+        let line = self.lines.entry((from, to)).or_default();
+        for _ in 0..most {
+            let Some(mail) = line.pop_front() else { break };
+            self.hubs[to].take(WorkerId(from as u8), mail);
+        }
+        self.note_open();
+    }
+
+    /// The socket of a client takes up to `most` bytes.
+    fn write(&mut self, at: usize, most: usize) {
+        let client = &mut self.clients[at];
+        let written = &mut client.written;
+        self.hubs[client.worker].with_queue(client.key, |queue, pool| {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let count = queue.slices(&mut slices, pool);
+            let mut bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+            bytes.truncate(most);
+            queue.advance(bytes.len(), pool);
+            written.extend(bytes);
+        });
+        read_frames(client);
+    }
+
+    fn step(&mut self, sequence: &mut u32) {
+        let workers = self.hubs.len();
+        match self.random.below(100) {
+            0..2 => self.join(),
+            2 => self.leave(),
+            3..50 => self.publish(sequence),
+            50..65 => {
+                let worker = self.random.below(workers);
+                self.end_turn(worker);
+            }
+            65..85 => {
+                let (from, to) = (self.random.below(workers), self.random.below(workers));
+                let most = self.random.below(4) + 1;
+                self.move_mail(from, to, most);
+            }
+            _ => {
+                if !self.clients.is_empty() {
+                    let at = self.random.below(self.clients.len());
+                    let most = self.random.below(100_000);
+                    self.write(at, most);
+                }
+            }
+        }
+    }
+
+    /// Lets everything arrive.
+    fn finish(&mut self) {
+        let workers = self.hubs.len();
+        for _ in 0..20 {
+            for worker in 0..workers {
+                self.end_turn(worker);
+            }
+            for from in 0..workers {
+                for to in 0..workers {
+                    self.move_mail(from, to, usize::MAX);
+                }
+            }
+        }
+        for at in 0..self.clients.len() {
+            while !self.hubs[self.clients[at].worker].queue(self.clients[at].key).is_empty() {
+                self.write(at, usize::MAX);
+            }
+        }
+    }
+
+    fn check(&mut self, seed: u64) {
+        for client in &self.clients {
+            assert!(client.open, "seed {seed}: everybody opens in the end");
+            assert!(self.hubs[client.worker].has_credit(client.key), "seed {seed}: credit is back");
+            for (channel, owed) in &client.owed {
+                let received = client.received.get(channel).map_or(&[][..], Vec::as_slice);
+                let mut sorted = received.to_vec();
+                sorted.sort_unstable();
+                let before = sorted.len();
+                sorted.dedup();
+                assert_eq!(before, sorted.len(), "seed {seed}: nothing arrives twice");
+                for message in owed {
+                    let found = sorted.binary_search(message).is_ok();
+                    assert!(found, "seed {seed}: {message:?} on {channel:?} is missing");
+                }
+            }
+        }
+        // One order a channel: whoever heard two messages heard them the same way round.
+        let everybody = self.clients.iter().chain(&self.gone);
+        let mut orders: HashMap<&str, Vec<(u32, &[Message])>> = HashMap::new();
+        for client in everybody {
+            for (channel, received) in &client.received {
+                orders.entry(channel).or_default().push((client.number, received));
+                for sender in received.iter().map(|m| m.0) {
+                    assert_ne!(sender, client.number, "seed {seed}: nobody hears itself");
+                }
+            }
+        }
+        for (channel, orders) in orders {
+            for (_, one) in &orders {
+                let place: HashMap<&Message, usize> =
+                    one.iter().enumerate().map(|(at, m)| (m, at)).collect();
+                for (_, other) in &orders {
+                    let common: Vec<usize> =
+                        other.iter().filter_map(|m| place.get(m).copied()).collect();
+                    assert!(common.is_sorted(), "seed {seed}: two orders on {channel:?}");
+                }
+            }
+        }
+        for hub in &self.hubs {
+            assert_eq!(hub.held.len(), 0, "seed {seed}: no answer is withheld");
+            assert!(hub.mailed.iter().all(|bytes| *bytes == 0), "seed {seed}: all mail was taken");
+            assert_eq!(hub.queued(), 0, "seed {seed}: nothing waits");
+        }
+        while let Some(client) = self.clients.pop() {
+            self.hubs[client.worker].leave(client.key);
+        }
+        self.finish();
+        for hub in &self.hubs {
+            assert_eq!(
+                (hub.channels(), hub.members()),
+                (0, 0),
+                "seed {seed}: nothing is left over"
+            );
+            assert!(hub.names.is_empty() && hub.batches.is_empty());
+        }
+    }
+}
+
+/// Takes the whole frames out of what a client has been written, and notes them.
+fn read_frames(client: &mut Client) {
+    loop {
+        let (header, length) = match client.written.get(1) {
+            Some(126) if client.written.len() >= 4 => {
+                (4, usize::from(u16::from_be_bytes([client.written[2], client.written[3]])))
+            }
+            Some(short) if *short < 126 => (2, usize::from(*short)),
+            _ => return,
+        };
+        if client.written.len() < header + length {
+            return;
+        }
+        let frame: Vec<u8> = client.written.drain(..header + length).collect();
+        let json: serde_json::Value = serde_json::from_slice(&frame[header..]).expect("whole");
+        let channel = json.get("channel").map_or("", |c| c.as_str().expect("a string"));
+        let mut words = json["data"].as_str().expect("data").split(' ');
+        let mut number = || words.next().expect("two numbers").parse::<u32>().expect("a number");
+        let message: Message = (number(), number());
+        assert_eq!(json["issuer"].as_str(), Some(message.0.to_string().as_str()));
+        client.received.entry(channel.to_owned()).or_default().push(message);
+    }
+}
+
+fn run(workers: usize, seed: u64, steps: usize) -> u32 {
+    let mut world = World::new(workers, seed);
+    let mut sequence = 0;
+    for _ in 0..4 {
+        world.join();
+    }
+    for _ in 0..steps {
+        world.step(&mut sequence);
+    }
+    world.finish();
+    world.check(seed);
+    sequence
+}
+
+#[test]
+fn every_subscriber_of_a_channel_hears_all_of_it_once_and_in_one_order() {
+    let mut published = 0;
+    for workers in 1..=5 {
+        for seed in 1..=30 {
+            published += run(workers, seed * 7919 + workers as u64, 1_500);
+        }
+    }
+    assert!(published > 20_000, "only {published} messages");
+}
+
+#[test]
+fn a_worker_that_takes_no_mail_stops_those_who_publish_to_it_and_nobody_else() {
+    let mut world = World::new(2, 1);
+    // Both at home on the first worker, wherever this process spreads channels.
+    let placement = world.hubs[0].placement.clone();
+    let mut at_home = (0..).map(|n| format!("c{n}")).filter(|n| placement.home(n) == WorkerId(0));
+    let (here, quiet) = (at_home.next().expect("some"), at_home.next().expect("some"));
+    let data = format!("\"{}\"", "x".repeat(1000));
+    let busy: [Box<str>; 1] = [here.as_str().into()];
+    let other: [Box<str>; 1] = [quiet.as_str().into()];
+    let publisher = world.hubs[0].open(&[], &busy);
+    let local = world.hubs[0].open(&[], &other);
+    let _reader = world.hubs[1].open(&busy, &[]);
+    for _ in 0..3 {
+        world.end_turn(0);
+        world.end_turn(1);
+        world.move_mail(1, 0, usize::MAX);
+        world.move_mail(0, 1, usize::MAX);
+    }
+    let message = |channel: &str| Publish { channel: channel.to_owned().into(), data: &data };
+    let mut sent = 0;
+    while world.hubs[0].has_credit(publisher) {
+        world.hubs[0].publish(publisher, "i", &message(&here)).expect("granted");
+        sent += 1;
+        world.end_turn(0);
+        assert!(sent < 10_000, "a worker that takes no mail bounds its publishers");
+    }
+    assert!(sent * 1000 > credit::WINDOW, "only after the window");
+    assert!(sent * 1000 < credit::WINDOW + 200_000, "{sent} messages");
+    for _ in 0..1000 {
+        assert!(world.hubs[0].has_credit(local), "another channel goes on");
+        world.hubs[0].publish(local, "i", &message(&quiet)).expect("granted");
+    }
+    world.move_mail(0, 1, usize::MAX);
+    world.end_turn(1);
+    world.move_mail(1, 0, usize::MAX);
+    assert!(world.hubs[0].has_credit(publisher));
+    assert_eq!(world.hubs[0].take_credited(), [publisher]);
+}

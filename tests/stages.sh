@@ -1,0 +1,43 @@
+# Stages of a long check: each is timed, none hides another, and the last line counts them.
+# Sourced by bash scripts. A script that another one runs adds its stages to that one's table.
+# shellcheck shell=bash
+
+if [[ -z ${STAGES_TABLE:-} ]]; then
+  STAGES_TABLE=$(mktemp)
+  export STAGES_TABLE
+  # shellcheck disable=SC2034
+  stages_owner=yes
+  trap 'rm -f "$STAGES_TABLE"' EXIT
+fi
+
+# stage NAME COMMAND...: runs it, and notes how it went.
+stage() {
+  local name=$1 began=$SECONDS result=ok
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" || result=FAILED
+  printf '%s\t%s\t%s\n' "$result" "$((SECONDS - began))" "$name" >>"$STAGES_TABLE"
+  [[ $result == ok ]] || printf '=== %s: FAILED\n' "$name"
+}
+
+# skip NAME WHY: the machine cannot do it. With CI=true that is a failure.
+skip() {
+  local result=skipped
+  [[ ${CI:-} != true ]] || result=FAILED
+  printf '\n=== %s: cannot run here: %s\n' "$1" "$2"
+  printf '%s\t0\t%s: %s\n' "$result" "$1" "$2" >>"$STAGES_TABLE"
+}
+
+# Prints the table and, last of all, the counts; returns 1 where something failed.
+stages_end() {
+  if [[ ${stages_owner:-} == yes ]]; then
+    printf '\n%8s %8s  %s\n' result seconds stage
+    awk -F '\t' '{ printf "%8s %8d  %s\n", $1, $2, $3; all += $2 }
+      END { printf "%8s %8d  %s\n", "", all, "in all" }' "$STAGES_TABLE"
+    awk -F '\t' '{ n[$1]++ } END {
+      printf "\nstages: %d passed, %d failed", n["ok"], n["FAILED"]
+      if (n["skipped"]) printf ", %d skipped", n["skipped"]
+      print "" }' "$STAGES_TABLE"
+  fi
+  ! grep -q '^FAILED' "$STAGES_TABLE"
+}
