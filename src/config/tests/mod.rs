@@ -2,7 +2,6 @@
 //! warnings. [`Fake`] stands for the world.
 
 mod faults;
-mod layers;
 mod reference;
 
 use std::collections::BTreeMap;
