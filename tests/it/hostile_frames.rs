@@ -265,8 +265,7 @@ fn pings_of_a_peer_that_reads_nothing_cost_no_memory() {
     let server = Server::start();
     server.is_healthy();
     let before = server.resident();
-    let mut client = server.open(&grant(&["c"], &["c"]));
-    client.keeps_unread(4096);
+    let mut client = server.lazy_subscriber(&["c"]);
     let batch = Out::new(PING, [b'p'; 40]).bytes().repeat(1000);
     for _ in 0..400 {
         client.send_bytes(&batch);

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::client::Client;
 use super::dir::Dir;
-use super::http::{Request, Response};
+use super::http::{Request, Response, connect_keeping_little};
 use super::token::{SECRET, grant, token};
 use super::{PATIENCE, until};
 
@@ -88,7 +88,13 @@ impl Setup {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().current_dir(dir.path());
         command.env("NOTIFY_SOCKET", &socket);
+        command.env("PHILOTE_CONFIG", &config);
         command.env("PHILOTE_LISTEN", "127.0.0.1:0").env("PHILOTE_WORKERS", "2");
+        // The first ping of a connection may come at any time within the interval; a test that
+        // is not about pings sees none.
+        if !self.config.contains("ping_interval") {
+            command.env("PHILOTE_WEBSOCKET_PING_INTERVAL", "off");
+        }
         if let Some(secret) = self.secret {
             command.env("SECRET", secret);
         }
@@ -158,6 +164,13 @@ impl Server {
     #[track_caller]
     pub(crate) fn subscriber(&self, read: &[&str]) -> Client {
         self.open(&grant(read, &[]))
+    }
+
+    /// A subscriber whose kernel keeps little of what it does not read.
+    #[track_caller]
+    pub(crate) fn lazy_subscriber(&self, read: &[&str]) -> Client {
+        let request = Request::upgrade_with(&grant(read, &[])).bytes();
+        Client::open_on(connect_keeping_little(self.address()), &request).expect("admitted")
     }
 
     /// A connection that publishes to these channels.
