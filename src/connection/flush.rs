@@ -69,7 +69,7 @@ impl Connections {
             let settings = self.settings.borrow();
             (settings.outbound_queue, settings.slow_consumer)
         };
-        if self.hub.borrow().queue(connection.key).bytes() > bound {
+        if self.hub.borrow().queue(connection.key).backlog() > bound {
             self.too_slow(connection, policy, bound);
         }
     }

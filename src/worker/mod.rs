@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
@@ -182,6 +183,7 @@ async fn live(start: Start) {
     let front = Front::new(connections.clone(), shared, rules);
     spawn_local(mailbox.take_all(connections.clone()));
     spawn_local(ping(connections.clone()));
+    spawn_local(expire(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
     let turns = spawn_local(turn::end_turns(connections.clone(), me, mailboxes));
     tokio::select! {
@@ -223,15 +225,22 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     }
 }
 
+/// Ends connections with their tokens, where that is configured: looks at the wall clock once a second.
+async fn expire(connections: Rc<Connections>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        connections.expire(now.map_or(0, |since| since.as_secs()));
+    }
+}
+
 /// The clock of all pings.
 async fn ping(connections: Rc<Connections>) {
-    let mut now = 0;
     loop {
         let rounds = connections.rounds();
         tokio::time::sleep(rounds.map_or(Rounds::COARSEST, |rounds| rounds.tick)).await;
         if let Some(rounds) = rounds {
-            connections.tick(&rounds, now);
-            now = now.wrapping_add(1);
+            connections.tick(&rounds);
         }
     }
 }
