@@ -38,7 +38,10 @@ fn sigterm_closes_with_1001_and_a_reason_and_exits_0() {
         .into_iter()
         .map(|client| std::thread::spawn(move || client.closed_with(1001)))
         .collect();
-    server.stop();
+    server.signal(rustix::process::Signal::TERM);
+    server.notifies("STOPPING=1");
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}; log:\n{}", ended.status, ended.log);
     for told in told {
         let reason = told.join().expect("closed with 1001");
         assert!(reason.contains("shut"), "the reason names the cause: {reason:?}");
@@ -54,6 +57,19 @@ fn sigint_is_as_polite_as_sigterm() {
     let ended = server.ended();
     assert!(ended.status.success(), "{}", ended.status);
     told.join().expect("closed with 1001");
+}
+
+/// However short the time between its 101 and the signal.
+#[test]
+fn a_connection_that_has_just_opened_is_told_of_the_stop() {
+    for _ in 0..60 {
+        let server = Server::start();
+        let client = server.open(&grant(&["c"], &["c"]));
+        server.signal(rustix::process::Signal::TERM);
+        client.closed_with(1001);
+        let ended = server.ended();
+        assert!(ended.status.success(), "{}", ended.status);
+    }
 }
 
 /// Whoever is not answered by its peer is cut after `close_timeout`, and the daemon still ends
