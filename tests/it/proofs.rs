@@ -94,7 +94,7 @@ fn the_raw_client_and_a_library_understand_each_other() {
 
 #[test]
 fn a_cut_cable_loses_what_is_sent_and_tells_neither_end() {
-    let Some(mut namespace) = Namespace::new() else { return };
+    let Some(namespace) = Namespace::new() else { return };
     let Some(python) = require_tool("python3", "apt install python3") else { return };
     let cable = namespace.cable();
     let script = "import socket, sys\n\
