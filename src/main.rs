@@ -1,7 +1,7 @@
-//! philote.
-fn main() -> std::process::ExitCode {
-    let mut args = std::env::args().skip_while(|a| a != "--config").skip(1);
-    let mut options = philote::daemon::Options::default();
-    options.load.config = args.next().map(Into::into);
-    philote::daemon::run(&options)
+//! Arguments in, an exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    philote::cli::run(std::env::args_os())
 }

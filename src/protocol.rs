@@ -133,7 +133,7 @@ impl Visitor<'_> for NameSeed {
 
 /// The string in a JSON string literal that is known to be valid; lone surrogates become U+FFFD.
 /// None where the literal is not a string.
-fn decode_string(literal: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode_string(literal: &str) -> Option<Cow<'_, str>> {
     let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));

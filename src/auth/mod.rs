@@ -11,10 +11,12 @@ mod error;
 mod keys;
 mod self_check;
 mod sign;
+mod unverified;
 mod verify;
 
 pub use error::{AuthError, Claim};
 pub use keys::{KeyId, Keys};
 pub use self_check::{SelfCheckError, self_check};
 pub use sign::{Algorithm, Claims, SignError, sign};
+pub use unverified::UnverifiedGrants;
 pub use verify::{Grants, Policy, verify};

@@ -31,7 +31,7 @@ pub fn self_check() -> Result<(), SelfCheckError> {
                 && verify(token, &wrong, &policy, 0).is_err()
         })
     });
-    if matches!(judged_rightly, Ok(true)) { Ok(()) } else { Err(SelfCheckError) }
+    if judged_rightly.is_ok_and(|rightly| rightly) { Ok(()) } else { Err(SelfCheckError) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
 
-/// What a token says. What is empty or `None` is left out of it.
+/// What a token says. What is empty or `None` is left out of it; there is no `iat`, which could only
+/// make a token invalid on a machine whose clock is behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// Channels to subscribe to.
@@ -19,9 +20,6 @@ pub struct Claims {
     /// Who it is for.
     #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// When it was made, in seconds since 1970.
-    #[serde(rename = "iat", skip_serializing_if = "Option::is_none")]
-    pub issued: Option<u64>,
     /// From when on it is not accepted, in seconds since 1970.
     #[serde(rename = "exp", skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,

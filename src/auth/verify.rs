@@ -84,7 +84,7 @@ pub fn verify(token: &str, keys: &Keys, policy: &Policy, now: u64) -> Result<Gra
     })
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, AuthError> {
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, AuthError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| AuthError::Malformed)
 }
 

@@ -25,9 +25,10 @@ impl Connections {
         self.hub.borrow_mut().take_dirty(dirty);
         for key in dirty.iter() {
             // A member without a connection is in its handshake; its queue waits.
-            if let Some(connection) = self.get(*key)
-                && !connection.blocked.get()
-            {
+            let Some(connection) = self.get(*key) else { continue };
+            if connection.blocked.get() {
+                self.bound_queue(&connection);
+            } else {
                 self.flush_one(&connection);
             }
         }

@@ -24,6 +24,7 @@ use crate::connection::socket::{AcceptedSocket, Socket};
 use crate::connection::table::Settings;
 use crate::connection::{Application, Connections, Peer};
 use crate::http::front::Shared;
+use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
 use crate::hub::Hub;
@@ -38,7 +39,7 @@ const COMMANDS: usize = 1024;
 #[derive(Debug)]
 pub enum Command {
     /// Serve this socket.
-    Accept(AcceptedSocket, Peer),
+    Accept(AcceptedSocket, Peer, Pending),
     /// Go by these from now on.
     Configure(Arc<Rules>, Box<Settings>),
     /// Close every connection: the server goes down.
@@ -55,6 +56,7 @@ pub struct Workers {
     commands: Vec<mpsc::Sender<Command>>,
     threads: Vec<JoinHandle<()>>,
     next: AtomicUsize,
+    shared: Arc<Shared>,
 }
 
 /// Hears of workers that end.
@@ -87,6 +89,7 @@ impl Workers {
             commands: Vec::with_capacity(count),
             threads: Vec::with_capacity(count),
             next: AtomicUsize::new(0),
+            shared: shared.clone(),
         };
         for (number, mailbox) in receivers.drain(..).enumerate() {
             let (commands, told) = mpsc::channel(COMMANDS);
@@ -120,7 +123,9 @@ impl Workers {
     /// Gives a newly accepted socket to the next worker in turn.
     pub async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
-        self.tell(worker, Command::Accept(socket, peer)).await;
+        // Noted here, where they are accepted, so that the oldest is the one that came first.
+        let pending = PendingSockets::enter(&self.shared);
+        self.tell(worker, Command::Accept(socket, peer, pending)).await;
     }
 
     /// Tells every worker.
@@ -199,9 +204,9 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     let connections = front.connections.clone();
     while let Some(command) = told.recv().await {
         match command {
-            Command::Accept(accepted, peer) => match Socket::from_accepted(accepted) {
+            Command::Accept(accepted, peer, pending) => match Socket::from_accepted(accepted) {
                 Ok(socket) => {
-                    spawn_local(http::serve(front.clone(), socket, peer));
+                    spawn_local(http::serve(front.clone(), socket, peer, pending));
                 }
                 Err(error) => {
                     tracing::warn!(event = "accept_failed", %error, "a socket could not be served");

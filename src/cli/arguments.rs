@@ -1,0 +1,91 @@
+//! Owns the definition of the command line. Help, and what else is made from it, comes from here.
+
+use super::check::Check;
+use super::configuration::Configuration;
+use super::console::Console;
+use super::publish::Publish;
+use super::subscribe::Subscribe;
+use super::token::Token;
+
+/// Which program this is: version, commit, target.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("PHILOTE_BUILT_OF"),
+    ", ",
+    env!("PHILOTE_BUILT_FOR"),
+    ")"
+);
+
+const EXAMPLES: &str = "\
+Examples:
+  philote                        serve with the defaults, on port 6380
+  philote check --print          what holds, and where it was set
+  philote token --read news      a token that opens a channel for an hour
+  philote subscribe news         print what is published on a channel
+  philote publish news 'Hello'   publish a message; from a pipe, one a line";
+
+/// A WebSocket publish/subscribe server, and its tools.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "philote",
+    version = VERSION,
+    after_help = EXAMPLES,
+    disable_help_subcommand = true,
+    max_term_width = 80
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) configuration: Configuration,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Serve (the default)
+    Serve,
+    /// Test the configuration, and tell every fault of it
+    Check(Check),
+    /// Print a token, signed with the configuration's secret
+    Token(Token),
+    /// Publish a message, or one for each line of standard input
+    Publish(Publish),
+    /// Print what is published on channels
+    Subscribe(Subscribe),
+    /// Talk on a channel: what is typed is published
+    Console(Console),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_screen() {
+        let help = Arguments::command().term_width(80).render_help().to_string();
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        assert!(help.contains("Examples:"));
+        for command in Arguments::command().get_subcommands_mut() {
+            let help = command.clone().term_width(80).render_help().to_string();
+            assert!(help.lines().count() <= 24, "{help}");
+        }
+    }
+
+    #[test]
+    fn the_version_names_commit_and_target() {
+        let version = Arguments::command().render_version();
+        let rest = version.strip_prefix("philote ").unwrap();
+        assert!(rest.starts_with(concat!(env!("CARGO_PKG_VERSION"), " (")), "{version}");
+        assert!(rest.contains("commit"), "{version}");
+        assert!(rest.contains(std::env::consts::ARCH), "{version}");
+    }
+}

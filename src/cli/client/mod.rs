@@ -1,0 +1,141 @@
+//! What `publish`, `subscribe` and `console` share: where the server is, which token opens it, and the
+//! WebSocket connection to it.
+
+mod credentials;
+mod delivery;
+mod handshake;
+mod server;
+mod session;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::PathBuf;
+
+use super::configuration::Configuration;
+use super::escape::escaped;
+use super::failure::Failure;
+use super::output;
+use crate::auth::UnverifiedGrants;
+
+pub(super) use delivery::Delivery;
+pub(super) use session::{Receiving, Sending, close};
+
+use credentials::Token;
+use server::Server;
+
+/// Which server, and with which token.
+#[derive(Debug, clap::Args)]
+pub(super) struct Client {
+    /// ws://HOST:PORT or unix:/PATH [default: $PHILOTE_URL, else the configuration's first listener]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// File with the token, or - [default: $PHILOTE_TOKEN, else one for a minute is made with the
+    /// configuration's secret]
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+    /// Say on standard error what is done
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// The channels that a command is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs<'a> {
+    pub(super) read: &'a [String],
+    pub(super) write: &'a [String],
+}
+
+impl Client {
+    /// Whether the token comes from standard input, so that nothing else can.
+    pub(super) fn takes_stdin(&self) -> bool {
+        self.token_file.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// Tells what is done, where that is wanted.
+    pub(super) fn explain(&self, text: impl std::fmt::Display) {
+        if self.verbose {
+            output::tell(text);
+        }
+    }
+
+    /// Opens a connection that may do what the command needs, and does `work` with it.
+    ///
+    /// The configuration is read only where server or token must be taken from it.
+    ///
+    /// # Errors
+    /// Those of the arguments, the configuration, the token, the handshake, and of `work`.
+    pub(super) fn run<W, F>(
+        &self,
+        configuration: &Configuration,
+        needs: Needs<'_>,
+        work: W,
+    ) -> Result<(), Failure>
+    where
+        W: FnOnce(Sending, Receiving) -> F,
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let url = match &self.url {
+            Some(url) => Some(url.clone()),
+            None => variable("PHILOTE_URL")?,
+        };
+        let token = match &self.token_file {
+            Some(path) => Some(credentials::read(path)?),
+            None => variable("PHILOTE_TOKEN")?.map(Token::given).transpose()?,
+        };
+        let mut loaded = None;
+        if url.is_none() || token.is_none() {
+            loaded = Some(configuration.load()?);
+        }
+        let server = match (&url, &loaded) {
+            (Some(url), _) => Server::parse(url)?,
+            (None, Some(loaded)) => Server::of(&loaded.config)?,
+            (None, None) => return Err(Failure::Internal("nothing says which server".into())),
+        };
+        let token = match (token, &loaded) {
+            (Some(token), _) => token,
+            (None, Some(loaded)) => credentials::mint(loaded, needs)?,
+            (None, None) => return Err(Failure::Internal("nothing says which token".into())),
+        };
+        self.explain(format_args!("{}", token.origin()));
+        grants_suffice(&token, needs)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Internal(format!("no runtime: {error}")))?;
+        let done = runtime.block_on(async {
+            let (sending, receiving) = handshake::open(&server, &token).await?;
+            self.explain(format_args!("connected to {server}"));
+            work(sending, receiving).await
+        });
+        // A look-up of a name that still runs is not waited for.
+        runtime.shutdown_background();
+        done
+    }
+}
+
+/// A variable that is set to something; empty is not set.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    let text = value.map(OsString::into_string).transpose();
+    text.map_err(|_| Failure::Usage(format!("{name} is not UTF-8")))
+}
+
+/// A server drops what is published to a channel that the token does not grant, and delivers nothing
+/// of one, without a word: so it is said here.
+fn grants_suffice(token: &Token, needs: Needs<'_>) -> Result<(), Failure> {
+    // What cannot be read here is for the server to refuse.
+    let Some(grants) = UnverifiedGrants::of(token.as_str()) else { return Ok(()) };
+    for (claim, wanted, granted) in
+        [("read", needs.read, &grants.read), ("write", needs.write, &grants.write)]
+    {
+        if let Some(missing) =
+            wanted.iter().find(|wanted| !granted.iter().any(|name| **name == ***wanted))
+        {
+            let missing = escaped(missing);
+            return Err(Failure::NotPermitted(format!(
+                "the token does not grant channel \"{missing}\": its claim {claim} lacks it"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Owns [`Server`]: where a client connects to, from a URL or from the configuration.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use hyper::Uri;
+
+use crate::cli::failure::Failure;
+use crate::config::{Config, ListenAddress};
+
+/// The port of `ws:` (RFC 6455, section 3).
+const WS_PORT: u16 = 80;
+
+/// A server. `Display` names it without what stands behind its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) place: Place,
+    /// The header `Host`.
+    pub(super) host: String,
+    /// Path and query of the request.
+    pub(super) path: String,
+}
+
+/// How it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One of these, tried in order.
+    Addresses(Vec<SocketAddr>),
+    /// A name to look up, and a port.
+    Name(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Server {
+    /// What `--url` says. Its text is never repeated in an error, since it may hold what is none of
+    /// anybody's business.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], with what to write instead.
+    pub(super) fn parse(url: &str) -> Result<Self, Failure> {
+        let usage = |text: &str| Err(Failure::Usage(format!("the URL {text}")));
+        if let Some(path) = url.strip_prefix("unix:") {
+            if !path.starts_with('/') {
+                return usage("names no absolute path; write unix:/run/philote/philote.sock");
+            }
+            return Ok(Self::unix(path.into()));
+        }
+        let Ok(uri) = url.parse::<Uri>() else {
+            return usage("is malformed; write ws://HOST:PORT");
+        };
+        match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("ws") => {}
+            Some("wss") => {
+                return usage(
+                    "asks for TLS, which this client does not speak; write ws://HOST:PORT",
+                );
+            }
+            _ => return usage("does not begin with ws://; write ws://HOST:PORT"),
+        }
+        let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+            return usage("names no host; write ws://HOST:PORT");
+        };
+        if authority.as_str().contains('@') {
+            return usage("holds a name before the host, which means nothing here; leave it out");
+        }
+        let is_token = |pair: &str| pair == "auth" || pair.starts_with("auth=");
+        if uri.query().is_some_and(|query| query.split('&').any(is_token)) {
+            return usage("holds a token, which others can see; use --token-file or PHILOTE_TOKEN");
+        }
+        let port = match (authority.port(), uri.port_u16()) {
+            (None, _) if authority.as_str().ends_with(':') => WS_PORT,
+            (None, None) if authority.as_str() == host => WS_PORT,
+            (_, Some(port)) if port > 0 => port,
+            _ => return usage("has a port that is none; write 1 to 65535"),
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let place = match bare.parse::<IpAddr>() {
+            Ok(ip) => Place::Addresses(vec![SocketAddr::new(ip, port)]),
+            Err(_) => Place::Name(bare.into(), port),
+        };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self { place, host: authority.as_str().into(), path: path.into() })
+    }
+
+    /// The first listener of a configuration; loopback where it is a wildcard.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] where nobody can know its port beforehand.
+    pub(super) fn of(config: &Config) -> Result<Self, Failure> {
+        let (address, ipv6only) = match config.listen_addresses().into_iter().next() {
+            Some(ListenAddress::Tcp { address, ipv6only }) => (address, ipv6only),
+            Some(ListenAddress::Unix { path, .. }) => return Ok(Self::unix(path)),
+            None => return Err(cannot_tell("nothing is listened on")),
+        };
+        if address.port() == 0 {
+            return Err(cannot_tell("the first listener's port is chosen by the system"));
+        }
+        let at = |ip: IpAddr| SocketAddr::new(ip, address.port());
+        let addresses = match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => vec![at(Ipv4Addr::LOCALHOST.into())],
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) if ipv6only => vec![at(Ipv6Addr::LOCALHOST.into())],
+            // Which takes IPv4 too, and is IPv4 alone where the machine has no IPv6.
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+                vec![at(Ipv6Addr::LOCALHOST.into()), at(Ipv4Addr::LOCALHOST.into())]
+            }
+            _ => vec![address],
+        };
+        Ok(Self {
+            host: addresses[0].to_string(),
+            place: Place::Addresses(addresses),
+            path: "/".into(),
+        })
+    }
+
+    fn unix(path: PathBuf) -> Self {
+        Self { place: Place::Unix(path), host: "localhost".into(), path: "/".into() }
+    }
+}
+
+fn cannot_tell(why: &str) -> Failure {
+    Failure::Configuration(format!("{why}; say with --url where the server is"))
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+            Place::Addresses(_) | Place::Name(..) => write!(f, "ws://{}", self.host),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> String {
+        let server = Server::parse(url).unwrap_or_else(|failure| panic!("{url}: {failure}"));
+        let place = match server.place {
+            Place::Addresses(addresses) => format!("{addresses:?}"),
+            Place::Name(name, port) => format!("{name} {port}"),
+            Place::Unix(path) => path.display().to_string(),
+        };
+        format!("{place} | {} | {}", server.host, server.path)
+    }
+
+    #[test]
+    fn a_url_says_host_port_and_path() {
+        let cases = [
+            ("ws://127.0.0.1:6380", "[127.0.0.1:6380] | 127.0.0.1:6380 | /"),
+            ("ws://[::1]:6380/", "[[::1]:6380] | [::1]:6380 | /"),
+            ("ws://localhost", "localhost 80 | localhost | /"),
+            ("WS://Example.org:81/a/b?c=d", "Example.org 81 | Example.org:81 | /a/b?c=d"),
+            ("unix:/run/p.sock", "/run/p.sock | localhost | /"),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(place(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_url_that_means_something_else_is_refused_and_not_repeated() {
+        let urls = [
+            "localhost:6380",
+            "http://secret",
+            "wss://secret",
+            "ws://",
+            "ws:///secret",
+            "secret",
+            "ws://user:secret@host",
+            "ws://host/?auth=secret",
+            "ws://host/?a=b&auth=secret",
+            "ws://host:0/secret",
+            "ws://host:99999/secret",
+            "ws://host:secret/",
+            "unix:secret",
+            "",
+            "ws://ho st/secret",
+        ];
+        for url in urls {
+            let failure = Server::parse(url).expect_err(url);
+            assert_eq!(failure.exit_code(), 64, "{url}");
+            assert!(!failure.to_string().contains("secret"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_first_listener_is_the_server_and_a_wildcard_is_loopback() {
+        let tcp = |address: &str, ipv6only| {
+            let address = ListenAddress::Tcp { address: address.parse().unwrap(), ipv6only };
+            Server::of(&Config { listen: Some(vec![address]), ..Config::default() })
+        };
+        let cases = [
+            ("192.0.2.1:7", false, "ws://192.0.2.1:7", 1),
+            ("0.0.0.0:7", false, "ws://127.0.0.1:7", 1),
+            ("[::]:7", true, "ws://[::1]:7", 1),
+            ("[::]:7", false, "ws://[::1]:7", 2),
+        ];
+        for (listen, ipv6only, shown, count) in cases {
+            let server = tcp(listen, ipv6only).unwrap();
+            assert_eq!(server.to_string(), shown);
+            assert!(matches!(server.place, Place::Addresses(all) if all.len() == count));
+        }
+        assert_eq!(tcp("127.0.0.1:0", false).unwrap_err().exit_code(), 78);
+        assert_eq!(Server::of(&Config::default()).unwrap().to_string(), "ws://127.0.0.1:6380");
+        let path = PathBuf::from("/run/p");
+        let unix = ListenAddress::Unix { path, mode: None, group: None };
+        let config = Config { listen: Some(vec![unix]), ..Config::default() };
+        assert_eq!(Server::of(&config).unwrap().to_string(), "unix:/run/p");
+    }
+}

@@ -1,0 +1,65 @@
+//! Owns the arguments that say where the configuration is, and what tools take from it: a secret to
+//! sign with.
+
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+
+use super::failure::Failure;
+use crate::auth::{Algorithm, Claims, sign};
+use crate::config::{EnvFile, LoadOptions, Loaded, RealSources, default_path, load};
+
+/// Where help lists what all commands have.
+const BEHIND_THE_OTHERS: usize = 100;
+
+/// Where the configuration is.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Configuration {
+    // Which file is read by default is chosen when philote is built.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        display_order = BEHIND_THE_OTHERS,
+        help = format!("Configuration [default: {}]", default_path().display())
+    )]
+    config: Option<PathBuf>,
+    /// File of KEY=value lines; -PATH may be absent
+    #[arg(
+        long,
+        global = true,
+        value_name = "[-]PATH",
+        display_order = BEHIND_THE_OTHERS,
+        allow_hyphen_values = true,
+        value_parser = OsStringValueParser::new().map(EnvFile::from)
+    )]
+    env_file: Option<EnvFile>,
+}
+
+impl Configuration {
+    pub(super) fn options(&self) -> LoadOptions {
+        LoadOptions { config: self.config.clone(), env_file: self.env_file.clone() }
+    }
+
+    /// # Errors
+    /// Everything that is wrong with it, or that it cannot be read.
+    pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        Ok(load(&RealSources, &self.options())?)
+    }
+}
+
+/// Signs claims with the secret of a configuration; with the empty one only where it is in force.
+///
+/// # Errors
+/// [`Failure::Configuration`] where nothing but previous secrets is configured.
+pub(super) fn sign_with(loaded: &Loaded, claims: &Claims) -> Result<String, Failure> {
+    let auth = &loaded.config.auth;
+    if !auth.secret_configured && !auth.previous_secrets.is_empty() {
+        return Err(Failure::Configuration(
+            "there is no secret to sign a token with, only previous ones; set auth.secret_file"
+                .into(),
+        ));
+    }
+    sign(claims, auth.secret.as_bytes(), Algorithm::Hs256)
+        .map_err(|error| Failure::Internal(error.to_string()))
+}
