@@ -59,8 +59,8 @@ fn a_burst_smaller_than_the_queue_evicts_nobody() {
     lazy.round_trip();
 }
 
-/// What flows before the queue counts is the kernels': with the reader's buffer at 128 KiB about
-/// XXX KiB, for the server keeps the unsent part of its socket small.
+/// What flows before the queue counts is the kernels': 264 KiB as measured, with 128 KiB at the
+/// reader's end, for the server keeps the unsent part of its socket small (2.9 MiB otherwise).
 #[test]
 fn a_subscriber_that_stops_reading_is_closed_with_4000_and_others_notice_nothing() {
     let server =
@@ -84,9 +84,10 @@ fn a_subscriber_that_stops_reading_is_closed_with_4000_and_others_notice_nothing
     };
     assert_eq!(code, 4000);
     assert!(reason.contains("slow"), "the reason names the cause: {reason:?}");
-    assert!(flowed < 512, "{flowed} messages of 4 KiB flowed");
+    assert!(flowed < 256, "{flowed} messages of 4 KiB flowed");
     lazy.send(&Out::close(4000, ""));
     lazy.ends();
+    drop(lazy);
 
     publishes(&mut publisher, &mut reader, MANY..MANY + 10);
     server.until_connections(2);
@@ -259,6 +260,24 @@ fn a_peer_that_answers_our_close_is_not_kept_waiting() {
     client.send(&Out::close(1007, ""));
     client.ends();
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+/// Once both have closed, the place is free, whatever the peer does with its socket.
+#[test]
+fn a_peer_that_has_closed_holds_no_place_while_its_socket_is_open() {
+    let server = Server::with("[websocket]\nclose_timeout = \"60s\"");
+    let mut theirs = server.publisher(&["c"]);
+    theirs.send(&Out::close(1000, ""));
+    assert_eq!(theirs.frame().close().0, 1000);
+    theirs.ends();
+    server.until_connections(0);
+    let mut ours = server.publisher(&["c"]);
+    ours.send_text("not JSON");
+    ours.close_frame(1007);
+    ours.send(&Out::close(1007, ""));
+    ours.ends();
+    server.until_connections(0);
+    drop((theirs, ours));
 }
 
 /// Talking on instead of answering buys no time.
