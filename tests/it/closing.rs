@@ -186,6 +186,7 @@ fn while_it_drains_newcomers_are_told_to_come_again() {
     assert_eq!(server.ask(&Request::get("/healthz")).status, 200);
     lasting.send(&Out::close(1001, ""));
     lasting.ends();
+    drop(lasting);
     assert!(server.ended().status.success());
 }
 
