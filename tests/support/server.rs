@@ -90,7 +90,6 @@ impl Setup {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().current_dir(dir.path());
         command.env("NOTIFY_SOCKET", &socket);
-        command.env("PHILOTE_CONFIG", &config);
         command.env("PHILOTE_LISTEN", "127.0.0.1:0").env("PHILOTE_WORKERS", "2");
         // The first ping of a connection may come at any time within the interval; a test that
         // is not about pings sees none.
