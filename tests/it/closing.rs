@@ -2,6 +2,7 @@
 
 use crate::support::client::Client;
 use crate::support::frame::{CLOSE, CONTINUATION, Out, PING, PONG};
+use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::token::grant;
 
@@ -38,7 +39,10 @@ fn sigterm_closes_with_1001_and_a_reason_and_exits_0() {
         .into_iter()
         .map(|client| std::thread::spawn(move || client.closed_with(1001)))
         .collect();
-    server.stop();
+    server.signal(rustix::process::Signal::TERM);
+    server.notifies("STOPPING=1");
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}; log:\n{}", ended.status, ended.log);
     for told in told {
         let reason = told.join().expect("closed with 1001");
         assert!(reason.contains("shut"), "the reason names the cause: {reason:?}");
@@ -54,6 +58,19 @@ fn sigint_is_as_polite_as_sigterm() {
     let ended = server.ended();
     assert!(ended.status.success(), "{}", ended.status);
     told.join().expect("closed with 1001");
+}
+
+/// However short the time between its 101 and the signal.
+#[test]
+fn a_connection_that_has_just_opened_is_told_of_the_stop() {
+    for _ in 0..60 {
+        let server = Server::start();
+        let client = server.open(&grant(&["c"], &["c"]));
+        server.signal(rustix::process::Signal::TERM);
+        client.closed_with(1001);
+        let ended = server.ended();
+        assert!(ended.status.success(), "{}", ended.status);
+    }
 }
 
 /// Whoever is not answered by its peer is cut after `close_timeout`, and the daemon still ends
@@ -146,4 +163,58 @@ fn a_connection_that_went_hears_nothing_and_leaves_nothing() {
     server.until_connections(2);
     publisher.publish("c", "the last");
     lasting.hears("c", "the last");
+}
+
+/// A connection that is told of the stop works until both have closed; newcomers are told to come
+/// again; a probe sees that it is no crash.
+#[test]
+fn while_it_drains_newcomers_are_told_to_come_again() {
+    let server = Server::with("[websocket]\nclose_timeout = \"30s\"");
+    let token = grant(&["c"], &["c"]);
+    let mut lasting = server.open(&token);
+    lasting.round_trip();
+    server.signal(rustix::process::Signal::TERM);
+    server.notifies("STOPPING=1");
+    lasting.close_frame(1001);
+    for refusal in [server.refuses_token(&token), server.ask(&Request::get("/api/info"))] {
+        assert_eq!(refusal.status, 503, "{refusal:?}");
+        assert!(refusal.header("retry-after").is_some(), "{refusal:?}");
+        let connection = refusal.header("connection").unwrap_or_default();
+        assert!(connection.eq_ignore_ascii_case("close"), "{refusal:?}");
+    }
+    assert_eq!(server.ask(&Request::get("/readyz")).status, 503);
+    assert_eq!(server.ask(&Request::get("/healthz")).status, 200);
+    lasting.send(&Out::close(1001, ""));
+    lasting.ends();
+    drop(lasting);
+    assert!(server.ended().status.success());
+}
+
+#[test]
+fn a_second_sigterm_cuts_what_is_left() {
+    let server =
+        Server::with("[websocket]\nclose_timeout = \"60s\"\n[shutdown]\ndrain_timeout = \"60s\"");
+    let mut silent = server.open(&grant(&["c"], &["c"]));
+    silent.round_trip();
+    server.signal(rustix::process::Signal::TERM);
+    silent.close_frame(1001);
+    server.signal(rustix::process::Signal::TERM);
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}; log:\n{}", ended.status, ended.log);
+    silent.ends();
+}
+
+/// Log rotation and habit send these; the default of each is death.
+#[test]
+fn other_signals_kill_nobody() {
+    use rustix::process::Signal;
+    let server = Server::start();
+    let mut client = server.open(&grant(&["c"], &["c"]));
+    for signal in [Signal::HUP, Signal::USR1, Signal::USR2, Signal::HUP] {
+        server.signal(signal);
+        client.round_trip();
+        server.is_healthy();
+    }
+    client.close();
+    server.stop();
 }

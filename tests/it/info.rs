@@ -99,3 +99,12 @@ fn no_answer_is_shared_with_foreign_pages() {
     let answer = server.ask(&request.bearer(&monitor()));
     assert!(answer.headers.iter().all(|(name, _)| !name.starts_with("access-control")));
 }
+
+#[test]
+fn health_and_readiness_are_told_to_everybody() {
+    let server = Server::start();
+    for path in ["/healthz", "/readyz", "/healthz?x=1"] {
+        let answer = server.ask(&Request::get(path));
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+}

@@ -279,6 +279,8 @@ fn a_dropped_publish_is_logged_with_connection_and_channel_but_not_its_data() {
     server.logs("the dropped publish", |line| {
         line.contains(&id) && line.contains("forbidden channel")
     });
+    subscriber.close();
+    publisher.close();
     assert!(!server.stop().contains("payloadmark"));
 }
 
@@ -292,6 +294,7 @@ fn the_log_of_dropped_publishes_is_rate_limited() {
         publisher.send_bytes(&message.repeat(100));
     }
     publisher.round_trip();
+    publisher.close();
     let log = server.stop();
     let lines = log.lines().filter(|line| line.contains("forbidden channel")).count();
     assert!((1..500).contains(&lines), "{lines} lines for 10,000 drops");

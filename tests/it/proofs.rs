@@ -1,15 +1,17 @@
 //! The tools of these tests, held against something else than philote: vectors from the RFCs,
 //! and a WebSocket library by another hand.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::client::Client;
 use crate::support::frame::{BINARY, CONTINUATION, Frame, Length, Out, PING, PONG, TEXT};
-use crate::support::http::Request;
+use crate::support::http::{Request, connect};
+use crate::support::network::Namespace;
 use crate::support::token::with_header;
-use crate::support::tools::{in_tests, python};
+use crate::support::tools::{in_tests, python, require_tool};
 
 /// The header and claims of RFC 7515, appendix A.1, without its line breaks, and the published
 /// default token of the debugger at jwt.io.
@@ -88,4 +90,38 @@ fn the_raw_client_and_a_library_understand_each_other() {
     client.close();
     assert_eq!(line(), "1000 done");
     assert!(peer.wait().expect("its end").success());
+}
+
+#[test]
+fn a_cut_cable_loses_what_is_sent_and_tells_neither_end() {
+    let Some(namespace) = Namespace::new() else { return };
+    let Some(python) = require_tool("python3", "apt install python3") else { return };
+    let cable = namespace.cable();
+    let script = "import socket, sys\n\
+        listener = socket.create_server((sys.argv[1], 0))\n\
+        print(listener.getsockname()[1], flush=True)\n\
+        peer = listener.accept()[0]\n\
+        while data := peer.recv(100): peer.sendall(data)";
+    let mut peer = Command::new("ip")
+        .args(["netns", "exec", namespace.name()])
+        .arg(python)
+        .args(["-c", script, &cable.inside_address().to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a peer within");
+    let mut line = String::new();
+    BufReader::new(peer.stdout.take().expect("its stdout")).read_line(&mut line).expect("a line");
+    let port = line.trim().parse().expect("a port");
+    let mut stream = connect(SocketAddr::from((cable.inside_address(), port)));
+    let mut echo = [0; 4];
+    stream.write_all(b"here").expect("taken");
+    stream.read_exact(&mut echo).expect("an echo");
+    cable.cut();
+    stream.write_all(b"lost").expect("taken by our own kernel");
+    stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    let error = stream.read(&mut echo).expect_err("nothing comes back");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    assert!(peer.try_wait().expect("our child").is_none(), "the peer has noticed");
+    peer.kill().expect("its end");
+    peer.wait().expect("its end");
 }

@@ -30,7 +30,7 @@ struct Net {
 /// A server with a sound cable, to its first address, and a doomed one, to its second.
 fn net() -> Option<Net> {
     let ip = require_tool("ip", "apt install iproute2")?;
-    let mut namespace = Namespace::new()?;
+    let namespace = Namespace::new()?;
     let (sound, doomed) = (namespace.cable(), namespace.cable());
     let listen = format!("{}:0,{}:0", sound.inside_address(), doomed.inside_address());
     let ip = Path::new(&ip).display().to_string();

@@ -102,13 +102,6 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("the sending side is shut");
     }
 
-    /// Lets this end's kernel keep only so many bytes that were not read (it doubles the number
-    /// for its own needs), so that it is soon the server's turn to keep them.
-    pub(crate) fn keeps_unread(&self, bytes: usize) {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, bytes)
-            .expect("the receive buffer is set");
-    }
-
     /// Ends the connection with a reset, as a crashed peer's kernel does.
     pub(crate) fn reset(self) {
         rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A new, empty directory below the system's temporary one. Its path is short, since a Unix
 /// socket's may hold no more than 107 bytes.
@@ -38,6 +39,12 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        // The last processes of a browser that was killed may still be writing.
+        for _ in 0..100 {
+            if std::fs::remove_dir_all(&self.0).is_ok() {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 }

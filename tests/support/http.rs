@@ -96,7 +96,21 @@ impl Request {
 
 /// A connected socket on which nothing waits for ever.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts");
+    prepare(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts"))
+}
+
+/// The same with a kernel that keeps little of what is not read (64 KiB, which it doubles for its
+/// own needs), so that it is soon the server's turn to keep it. To be set before connecting: a
+/// window that shrinks later makes the kernels drop each other's acknowledgements.
+pub(crate) fn connect_keeping_little(address: SocketAddr) -> TcpStream {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(64 * 1024).expect("a receive buffer");
+    socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts");
+    prepare(socket.into())
+}
+
+fn prepare(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
     stream.set_nodelay(true).expect("no delay");

@@ -10,7 +10,6 @@ use super::tools::{require_tool, run, skip};
 /// A namespace; it and its cables go with it.
 pub(crate) struct Namespace {
     name: String,
-    cables: u32,
 }
 
 /// A cable between the namespace and the test.
@@ -33,7 +32,7 @@ impl Namespace {
             skip(&format!("network namespaces need root: {why}"));
             return None;
         }
-        Some(Namespace { name, cables: 0 })
+        Some(Namespace { name })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -41,16 +40,16 @@ impl Namespace {
     }
 
     /// Lays a cable with an address at each end.
-    pub(crate) fn cable(&mut self) -> Cable {
-        self.cables += 1;
-        // A subnet of each process's own: tests run side by side.
-        let process = std::process::id();
-        let subnet = (process << 4 | self.cables) & 0xf_ffff;
+    pub(crate) fn cable(&self) -> Cable {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // Names and a subnet of its own: tests run side by side, in one process or in several.
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let subnet = (process << 4 | count & 0xf) & 0xf_ffff;
         let base = u32::from(Ipv4Addr::new(10, 192, 0, 0)) | subnet << 2;
         let cable = Cable {
             namespace: self.name.clone(),
-            inside: format!("pi{process}-{}", self.cables),
-            outside: format!("po{process}-{}", self.cables),
+            inside: format!("pi{process}-{count}"),
+            outside: format!("po{process}-{count}"),
             inside_address: Ipv4Addr::from(base + 1),
             outside_address: Ipv4Addr::from(base + 2),
         };

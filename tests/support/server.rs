@@ -5,14 +5,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::client::Client;
 use super::dir::Dir;
-use super::http::{Request, Response};
+use super::http::{Request, Response, connect_keeping_little};
 use super::token::{SECRET, grant, token};
 use super::{PATIENCE, until};
 
@@ -28,6 +29,7 @@ pub(crate) struct Setup {
 pub(crate) struct Server {
     child: Child,
     log: Arc<Log>,
+    notices: Receiver<String>,
     addresses: Vec<SocketAddr>,
     stopped: bool,
     _dir: Dir,
@@ -89,6 +91,11 @@ impl Setup {
         command.args(&words[1..]).env_clear().current_dir(dir.path());
         command.env("NOTIFY_SOCKET", &socket);
         command.env("PHILOTE_LISTEN", "127.0.0.1:0").env("PHILOTE_WORKERS", "2");
+        // The first ping of a connection may come at any time within the interval; a test that
+        // is not about pings sees none.
+        if !self.config.contains("ping_interval") {
+            command.env("PHILOTE_WEBSOCKET_PING_INTERVAL", "off");
+        }
         if let Some(secret) = self.secret {
             command.env("SECRET", secret);
         }
@@ -110,8 +117,22 @@ impl Setup {
                 let _ = sender.send_to(b"EXITED=1", socket);
             }
         });
-        let mut server = Server { child, log, addresses: Vec::new(), stopped: false, _dir: dir };
-        server.addresses = server.await_ready(&notify);
+        // Read to the end: a service manager that does not read would make the daemon wait.
+        let (sender, notices) = channel();
+        std::thread::spawn(move || {
+            let mut datagram = [0; 4096];
+            while let Ok(count) = notify.recv(&mut datagram) {
+                let text = String::from_utf8_lossy(&datagram[..count]).into_owned();
+                let exited = text == "EXITED=1";
+                let _ = sender.send(text);
+                if exited {
+                    break;
+                }
+            }
+        });
+        let mut server =
+            Server { child, log, notices, addresses: Vec::new(), stopped: false, _dir: dir };
+        server.addresses = server.await_ready();
         server
     }
 }
@@ -158,6 +179,13 @@ impl Server {
     #[track_caller]
     pub(crate) fn subscriber(&self, read: &[&str]) -> Client {
         self.open(&grant(read, &[]))
+    }
+
+    /// A subscriber whose kernel keeps little of what it does not read.
+    #[track_caller]
+    pub(crate) fn lazy_subscriber(&self, read: &[&str]) -> Client {
+        let request = Request::upgrade_with(&grant(read, &[])).bytes();
+        Client::open_on(connect_keeping_little(self.address()), &request).expect("admitted")
     }
 
     /// A connection that publishes to these channels.
@@ -264,22 +292,25 @@ impl Server {
         Ended { status: status.expect("an exit status"), log: self.log() }
     }
 
-    fn await_ready(&self, notify: &UnixDatagram) -> Vec<SocketAddr> {
+    /// The next datagram to the service manager that holds this line.
+    pub(crate) fn notifies(&self, line: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut datagram = [0; 4096];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            notify.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("a timeout");
-            let text = match notify.recv(&mut datagram) {
-                Ok(count) => String::from_utf8_lossy(&datagram[..count]).into_owned(),
-                Err(error) => panic!("not ready: {error}; log:\n{}", self.log()),
+            let text = match self.notices.recv_timeout(left) {
+                Ok(text) => text,
+                Err(error) => panic!("no {line}: {error}; log:\n{}", self.log()),
             };
-            assert_ne!(text, "EXITED=1", "it ended at start; log:\n{}", self.log());
-            if text.lines().any(|line| line == "READY=1") {
-                return listening(&text)
-                    .unwrap_or_else(|| panic!("READY=1 without an address: {text:?}"));
+            assert_ne!(text, "EXITED=1", "it ended without {line}; log:\n{}", self.log());
+            if text.lines().any(|known| known == line) {
+                return text;
             }
         }
+    }
+
+    fn await_ready(&self) -> Vec<SocketAddr> {
+        let text = self.notifies("READY=1");
+        listening(&text).unwrap_or_else(|| panic!("READY=1 without an address: {text:?}"))
     }
 }
 
