@@ -68,6 +68,7 @@ fn serve(address: &str) -> std::io::Result<()> {
     config.limits.outbound_queue = ROOM;
     config.limits.total_queue = 16 * ROOM;
     let shared = Arc::new(Shared::new(1));
+    shared.pending.set_most(config.limits.max_pending);
     let rules = Rules { admission: Admission::Anybody, ..Rules::from(&config) };
     let settings = Settings::from(&config);
     let (workers, _broken) =

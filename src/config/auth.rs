@@ -34,7 +34,7 @@ impl Auth {
     /// The secrets that verify a token, in order of trial. Where only previous secrets are
     /// configured, the empty one is not among them.
     pub fn accepted_secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.effective_secret().into_iter().chain(&self.previous_secrets)
+        self.signing_secret().into_iter().chain(&self.previous_secrets)
     }
 
     /// Whether anyone can sign a token that is accepted.
@@ -42,8 +42,9 @@ impl Auth {
         self.accepted_secrets().any(Secret::is_empty)
     }
 
-    /// The secret, unless nothing but previous ones is configured.
-    pub(super) fn effective_secret(&self) -> Option<&Secret> {
+    /// The secret to sign tokens of our own with: none where nothing but previous ones is
+    /// configured. It may be the empty one, which anyone has.
+    pub fn signing_secret(&self) -> Option<&Secret> {
         (self.secret_configured || self.previous_secrets.is_empty()).then_some(&self.secret)
     }
 }

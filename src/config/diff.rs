@@ -5,7 +5,7 @@ use std::fmt;
 use super::Config;
 use super::field::{Field, list};
 use super::key::{Key, Reload};
-use super::keys::KEYS;
+use super::keys;
 
 /// One key whose value differs. Displays as `KEY: OLD -> NEW`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl fmt::Display for Change {
 /// was read from. `listen` needs a restart where the default listeners would be others: which of
 /// them apply is decided at start.
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
-    KEYS.iter().filter(|key| differs(key, old, new)).map(|key| change(key, old, new)).collect()
+    keys::all().filter(|key| differs(key, old, new)).map(|key| change(key, old, new)).collect()
 }
 
 fn change(key: &'static Key, old: &Config, new: &Config) -> Change {
@@ -45,7 +45,7 @@ fn change(key: &'static Key, old: &Config, new: &Config) -> Change {
 
 fn differs(key: &Key, old: &Config, new: &Config) -> bool {
     match &key.field {
-        Field::Secret => old.auth.effective_secret() != new.auth.effective_secret(),
+        Field::Secret => old.auth.signing_secret() != new.auth.signing_secret(),
         Field::PreviousSecrets => old.auth.previous_secrets != new.auth.previous_secrets,
         // What is in them shows in the two above.
         Field::SecretFile | Field::PreviousSecretFiles => false,

@@ -8,44 +8,72 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::{Origin, Position};
 use super::key::{Key, is_section, nearest};
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{self, SECTIONS};
 use super::layer::Given;
 use super::node::Node;
 use super::report::Report;
 
 /// Reads the text of the file at `path`.
 pub(super) fn read(path: &Arc<Path>, text: &str, report: &mut Report) -> Vec<Given> {
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
     let place =
         |offset| Origin::File { path: path.clone(), position: Some(Position::of(text, offset)) };
+    let mut told = Vec::new();
     for error in errors {
         let offset = error.span().map_or(text.len(), |span| span.start);
-        report.fault(&place(offset), None, syntax(error.message()));
+        let line = Position::of(text, offset).line;
+        // After the first error of a line the parser guesses; after an open bracket so it does in
+        // the next line.
+        if !told.contains(&line) {
+            told.push(line);
+            report.fault(&place(offset), None, syntax(error.message()));
+        }
+        let guessed = line..=line + usize::from(error.message().starts_with("unclosed"));
+        report.guessed.extend(guessed.map(|line| (path.clone(), line)));
     }
     let mut walk = Walk { place: &place, report, found: Vec::new() };
     walk.top(table.get_ref());
     walk.found
 }
 
-/// The parser's words for people: what, and how to mend it.
+/// The parser's words for people: what, and how to mend it. Names nothing that stands in the file,
+/// which may be a secret.
 fn syntax(message: &str) -> String {
-    let (what, expected) = match message.split_once(", expected ") {
-        Some((what, expected)) => (what, format!("expected {expected}")),
-        None => (message, "mend the line".to_owned()),
-    };
-    let mend = match what {
-        "string values must be quoted" => "write \"info\", not info",
-        "duplicate key" => return "set twice; keep one".to_owned(),
-        "key with no value" => "write KEY = VALUE, or # before a comment",
-        "invalid basic string" | "invalid literal string" => "close the quote in the same line",
-        _ if what.starts_with("invalid ") => {
-            return "neither a number nor text in quotes; put text in quotes, values with a unit \
-                    too, as in \"25s\""
-                .to_owned();
+    let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    let known = match what {
+        "duplicate key" => "set twice; keep one",
+        "key with no value" => "a key without a value; write KEY = VALUE, or # before a comment",
+        "string values must be quoted"
+        | "missing opening quote"
+        | "invalid boolean"
+        | "invalid float"
+        | "invalid date-time"
+        | "invalid integer number"
+        | "invalid mantissa"
+        | "invalid fraction"
+        | "invalid exponent" => "text without quotes; put it in quotes, as in \"info\" or \"25s\"",
+        "invalid basic string" | "invalid literal string" => {
+            "a string that is not closed, or has a control character in it; close it in its line"
         }
-        _ => &expected,
+        "invalid multi-line basic string" | "invalid multi-line literal string" => {
+            "a string that is not closed, or has a control character in it; close it with three \
+             quotes"
+        }
+        "missing escaped value" => {
+            "an unknown escape; write \\\\ for a backslash, or put the text in single quotes"
+        }
+        "invalid key" | "invalid unquoted key" => {
+            "a character that is in no name; write KEY = VALUE, or # before a comment"
+        }
+        _ => "",
     };
-    format!("{what}; {mend}")
+    match (known, expected) {
+        ("", "") => format!("{what}; mend the line"),
+        ("", "nothing") => format!("{what}; take it out"),
+        ("", expected) => format!("{what}; expected {expected}"),
+        (known, _) => known.to_owned(),
+    }
 }
 
 struct Walk<'a> {
@@ -70,7 +98,7 @@ impl Walk<'_> {
                     );
                 }
                 (None, DeValue::Table(_) | DeValue::Array(_)) => {
-                    let sections = || SECTIONS.iter().map(|(section, _)| *section);
+                    let sections = || SECTIONS.iter().map(|section| section.name);
                     let mend = match nearest(name, sections()) {
                         Some(section) => format!("did you mean [{section}]?"),
                         None => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
@@ -112,14 +140,14 @@ impl Walk<'_> {
 
 /// What to write instead of the unknown `name` in `section`.
 fn suggestion(section: &str, name: &str) -> String {
-    let names = || KEYS.iter().map(Key::split);
+    let names = || keys::all().map(Key::split);
     let here = || names().filter(|(of, _)| *of == section).map(|(_, name)| name);
     if let Some(meant) = nearest(name, here()) {
         return format!("did you mean {meant}?");
     }
     // The right key in the wrong section.
     if let Some(meant) = nearest(name, names().map(|(_, name)| name))
-        && let Some(key) = KEYS.iter().find(|key| key.split().1 == meant)
+        && let Some(key) = keys::all().find(|key| key.split().1 == meant)
     {
         return format!("did you mean {}?", key.path);
     }

@@ -63,7 +63,7 @@ impl Config {
 }
 
 impl Default for Config {
-    /// The defaults that depend on no machine: one worker, and no control socket. [`super::load`]
+    /// The defaults that depend on no machine: one worker, and no control socket. [`super::load()`]
     /// puts in what this machine has.
     fn default() -> Self {
         Self {

@@ -167,3 +167,79 @@ impl Cursor<'_> {
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (Vec<(String, String)>, Vec<String>) {
+        let mut report = Report::default();
+        let variables = read(&Path::new("/env").into(), text, &mut report);
+        let named = variables
+            .into_iter()
+            .map(|variable| (variable.name, variable.text.into_string().expect("it was text")));
+        (named.collect(), report.into_sorted().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_line_is_read_as_systemd_reads_it() {
+        let cases = [
+            ("A=b", "b"),
+            ("A=b\r\n", "b"),
+            ("export A=b", "b"),
+            ("export\tA=b", "b"),
+            ("  A = b c  \n", "b c"),
+            ("A=", ""),
+            ("A=\n", ""),
+            ("A=b # no comment", "b # no comment"),
+            ("A=b'c\"d", "b'c\"d"),
+            ("A='b c' ", "b c"),
+            ("A=\"b c\"\r\n", "b c"),
+            ("A='b\\n\"c'", "b\\n\"c"),
+            ("A=\"b\\\"c\\\\d\\$e\\`f\\ng\"", "b\"c\\d$e`f\\ng"),
+            ("A=\"b\\\nc\"", "bc"),
+            ("A='b\nc'", "b\nc"),
+            ("A=\"b\nc\"", "b\nc"),
+            ("A=b\\\nc", "bc"),
+            ("A=b\\\r\nc", "bc"),
+            ("A=b\\ ", "b "),
+            ("A=b\\", "b"),
+            ("A=$HOME", "$HOME"),
+            ("A==b", "=b"),
+            ("A=\u{e4}", "\u{e4}"),
+            ("# B=1\n; C=2\n\n\t# D=3\nA=b", "b"),
+            ("# B=1 \\\nA=b", "b"),
+            ("A=1\nA=b", "b"),
+        ];
+        for (text, value) in cases {
+            let expected = (vec![("A".to_owned(), value.to_owned())], Vec::new());
+            assert_eq!(parse(text), expected, "{text:?}");
+        }
+        let (variables, _) = parse("exportA=1\nexport=2\n_A1=3");
+        let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["exportA", "export", "_A1"]);
+    }
+
+    #[test]
+    fn a_line_that_systemd_would_skip_or_guess_is_told_and_the_others_are_read() {
+        let name = "no name of a variable; write NAME=value, or # before a comment";
+        let equals = "no = after the name; write NAME=value, or # before a comment";
+        let cases = [
+            ("A", 2, equals),
+            ("A B=c", 3, equals),
+            ("A-B=c", 2, equals),
+            ("=c", 1, name),
+            ("1A=c", 1, name),
+            ("'A'=c", 1, name),
+            ("export =c", 8, name),
+            ("A='b", 3, "the quote is never closed; close it"),
+            ("A='b' c", 7, "something after the closing quote; put the whole value in quotes"),
+        ];
+        for (line, column, what) in cases {
+            let (variables, faults) = parse(&format!("X=1\n{line}\nY=2\n"));
+            assert_eq!(faults, [format!("/env:2:{column}: {what}")], "{line}");
+            let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["X", "Y"], "{line}");
+        }
+    }
+}

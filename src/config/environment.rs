@@ -6,7 +6,7 @@ use super::Config;
 use super::fault::Origin;
 use super::field::Field;
 use super::key::{Key, nearest};
-use super::keys::KEYS;
+use super::keys;
 use super::layer::{Given, Layer};
 use super::node::{Node, Value};
 use super::report::Report;
@@ -54,7 +54,7 @@ pub(super) fn get<'a>(variables: &'a [Variable], name: &str) -> Option<&'a Varia
 /// them where `only_ours`: a file that nobody but us reads.
 pub(super) fn layer(variables: &[Variable], only_ours: bool, report: &mut Report) -> Layer {
     let mut layer = Layer::default();
-    for key in KEYS {
+    for key in keys::all() {
         let names = key.variables();
         let set: Vec<_> = names.iter().filter_map(|name| get(variables, name)).collect();
         let Some(first) = set.first() else { continue };
@@ -107,7 +107,7 @@ fn clamped(key: &Key, variable: &Variable, report: &mut Report) -> Option<OsStri
 }
 
 fn tell_unknown(variables: &[Variable], only_ours: bool, report: &mut Report) {
-    let known: Vec<String> = KEYS.iter().flat_map(Key::variables).collect();
+    let known: Vec<String> = keys::all().flat_map(Key::variables).collect();
     for Variable { name, text, origin } in variables {
         let is_known = known.contains(name) || NO_KEYS.contains(&name.as_str()) || name == PORT;
         let is_injected = OF_KUBERNETES.iter().any(|prefix| name.starts_with(prefix));

@@ -7,70 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fault::Origin;
+use super::lens::{Lens, Words};
 use super::node::{Node, Value};
 use super::scalar;
 use super::unit::{show_duration, show_size};
-use super::word::Word;
 use super::{AllowedOrigin, Config, ListenAddress, LogOutput, listen};
-
-/// A way to one part of the configuration and back.
-pub(super) struct Lens<T: 'static> {
-    pub(super) get: fn(&Config) -> &T,
-    pub(super) get_mut: fn(&mut Config) -> &mut T,
-}
-
-/// A [`Lens`] on `config.a.b`.
-macro_rules! lens {
-    ($($path:tt)+) => {
-        $crate::config::field::Lens {
-            get: |config| &config.$($path)+,
-            get_mut: |config| &mut config.$($path)+,
-        }
-    };
-}
-pub(super) use lens;
-
-/// A [`Lens`] on an enum whose values are words.
-pub(super) struct Words {
-    words: fn() -> Vec<&'static str>,
-    get: fn(&Config) -> &'static str,
-    set: fn(&mut Config, &str) -> bool,
-}
-
-impl Words {
-    pub(super) const fn new(
-        get: fn(&Config) -> &'static str,
-        set: fn(&mut Config, &str) -> bool,
-        words: fn() -> Vec<&'static str>,
-    ) -> Self {
-        Self { words, get, set }
-    }
-}
-
-/// The [`Field::Word`] of `config.a.b`.
-macro_rules! word {
-    ($($path:tt)+) => {
-        $crate::config::field::Field::Word($crate::config::field::Words::new(
-            |config| $crate::config::field::word_of(config.$($path)+),
-            |config, word| $crate::config::field::set_word(&mut config.$($path)+, word),
-            || $crate::config::field::words_of(&Config::default().$($path)+),
-        ))
-    };
-}
-pub(super) use word;
-
-pub(super) fn word_of<T: Word>(value: T) -> &'static str {
-    T::WORDS.iter().find(|(_, one)| *one == value).map_or("", |(word, _)| word)
-}
-
-pub(super) fn set_word<T: Word>(place: &mut T, word: &str) -> bool {
-    let found = T::WORDS.iter().find(|(one, _)| *one == word);
-    found.map(|(_, value)| *place = *value).is_some()
-}
-
-pub(super) fn words_of<T: Word>(_: &T) -> Vec<&'static str> {
-    T::WORDS.iter().map(|(word, _)| *word).collect()
-}
 
 /// What a key holds. Ranges are of what is allowed, both ends in.
 pub(super) enum Field {
@@ -225,7 +166,7 @@ impl Field {
             Self::Group(lens) => quote((lens.get)(config).as_deref()?),
             Self::Listen(_) => list(config.listen_addresses()),
             Self::Origins(lens) => list((lens.get)(config)),
-            Self::Secret => quote(&config.auth.effective_secret()?.to_string()),
+            Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
             Self::SecretFile | Self::PreviousSecretFiles => return None,
         };

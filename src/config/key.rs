@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Config;
 use super::field::Field;
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{self, SECTIONS};
 
 /// What it takes for a changed key to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) enum Unset {
 impl Key {
     /// The key with this path.
     pub(super) fn find(path: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.path == path)
+        keys::all().find(|key| key.path == path)
     }
 
     /// The path's section, empty at the top, and the name in it.
@@ -96,15 +96,15 @@ impl Key {
 
 /// Whether there is such a section.
 pub(super) fn is_section(name: &str) -> bool {
-    SECTIONS.iter().any(|(section, _)| *section == name)
+    SECTIONS.iter().any(|section| section.name == name)
 }
 
 /// Of `names` the one that was most likely meant by `written`.
 pub(super) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters wrong is still a slip; more is another word.
+    // A third of the letters wrong, three at most, is a slip; more is another word.
     names
         .map(|name| (strsim::osa_distance(written, name), name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).clamp(1, 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -222,7 +222,7 @@ mod tests {
             let shown: Vec<_> = read.iter().map(ListenAddress::to_string).collect();
             assert_eq!(shown.join(", "), expected);
             for (address, text) in read.iter().zip(&shown) {
-                assert_eq!(ListenAddress::parse(text).unwrap(), [address.clone()]);
+                assert_eq!(ListenAddress::parse(text).unwrap(), std::slice::from_ref(address));
             }
         }
     }

@@ -2,7 +2,7 @@
 //! README's table, and the entries that a man page is made of.
 
 use super::key::{Key, Reload, Unset};
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{self, SECTIONS, TOP};
 
 /// What there is to say of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn reference() -> Vec<Entry> {
         reload: key.reload,
         doc: key.doc,
     };
-    KEYS.iter().map(entry).collect()
+    keys::all().map(entry).collect()
 }
 
 /// The text of `config.example.toml`: every key, commented out, with its default.
@@ -51,14 +51,12 @@ pub fn example() -> String {
          capitals, such as PHILOTE_LIMITS_MAX_CONNECTIONS; lists with commas. `philote check` \
          tests this file, `philote check --print` shows what holds and where it was set.",
     );
-    let top = KEYS.iter().filter(|key| key.split().0.is_empty());
-    top.for_each(|key| example_of(&mut text, key));
-    for (section, doc) in SECTIONS {
+    TOP.iter().for_each(|key| example_of(&mut text, key));
+    for section in SECTIONS {
         text.push('\n');
-        paragraph(&mut text, doc);
-        text.push_str(&format!("[{section}]\n"));
-        let keys = KEYS.iter().filter(|key| key.split().0 == *section);
-        keys.for_each(|key| example_of(&mut text, key));
+        paragraph(&mut text, section.doc);
+        text.push_str(&format!("[{}]\n", section.name));
+        section.keys.iter().for_each(|key| example_of(&mut text, key));
     }
     text
 }
@@ -100,7 +98,7 @@ pub fn markdown_table() -> String {
     let mut text = String::from(
         "| key | default | allowed | other variable | after a reload | |\n|---|---|---|---|---|---|\n",
     );
-    for key in KEYS {
+    for key in keys::all() {
         let default = match key.unset {
             Unset::Fixed => format!("`{}`", key.default_text()),
             Unset::Told { words, .. } => words.to_owned(),

@@ -10,6 +10,8 @@ use super::fault::{Fault, Origin, Warning};
 pub(super) struct Report {
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Warning>,
+    /// Lines whose syntax is broken, so that what was read from them may be anything.
+    pub(super) guessed: Vec<(Arc<Path>, usize)>,
 }
 
 impl Report {
@@ -26,8 +28,8 @@ impl Report {
         self.warnings.push(Warning::new(origin.clone(), key, text));
     }
 
-    /// The faults as they are told: file by file, each from top to bottom. Of a line whose syntax
-    /// is broken only the first fault of the syntax is told, since after it the parser guesses.
+    /// The faults as they are told: file by file, each from top to bottom, without those of keys
+    /// in lines that were guessed.
     pub(super) fn into_sorted(mut self) -> Vec<Fault> {
         self.faults.sort_by_cached_key(|fault| match &fault.origin {
             Origin::Environment { .. } => (0, None, None),
@@ -35,20 +37,9 @@ impl Report {
             Origin::File { path, position } => (2, Some(path.clone()), *position),
             Origin::Default => (3, None, None),
         });
-        let mut broken = Vec::new();
-        for fault in &self.faults {
-            if let (None, Some(line)) = (&fault.key, line_of(fault)) {
-                broken.push(line);
-            }
-        }
-        let mut told = Vec::new();
-        self.faults.retain(|fault| match line_of(fault) {
-            Some(line) if fault.key.is_none() && !told.contains(&line) => {
-                told.push(line);
-                true
-            }
-            Some(line) => !broken.contains(&line),
-            None => true,
+        let guessed = self.guessed;
+        self.faults.retain(|fault| {
+            fault.key.is_none() || line_of(fault).is_none_or(|line| !guessed.contains(&line))
         });
         self.faults
     }

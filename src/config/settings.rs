@@ -2,7 +2,7 @@
 
 use super::fault::Origin;
 use super::field::{Field, list, quote};
-use super::keys::KEYS;
+use super::keys;
 use super::layer::Given;
 use super::node::{Node, Value};
 use super::rules::Origins;
@@ -34,7 +34,7 @@ const NONE: &str = "none";
 pub(super) fn of(config: &Config, origins: &Origins, secrets: &[&Given]) -> Vec<Setting> {
     let is_held = |path: &str| secrets.iter().find(|given| given.key.path == path);
     let mut settings = Vec::new();
-    for key in KEYS {
+    for key in keys::all() {
         let given = is_held(key.path);
         let value = match (&key.field, given) {
             (field, Some(given)) => {

@@ -123,3 +123,71 @@ fn is_own_group(gid: u32) -> bool {
         || rustix::process::getgroups()
             .is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A directory of this test's own, removed at its end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("philote-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).expect("a directory can be made");
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_regular_file_is_read_with_its_mode_through_a_link() {
+        let directory = Directory::new("regular");
+        let (file, link) = (directory.0.join("file"), directory.0.join("link"));
+        std::fs::write(&file, "text").expect("a file can be written");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("it is ours");
+        std::os::unix::fs::symlink(&file, &link).expect("a link can be made");
+        let content = RealSources.read(&link, 4).expect("it can be read");
+        assert_eq!(content.bytes, b"text");
+        assert_eq!(content.mode, 0o640);
+        assert_eq!(RealSources.read(&link, 3), Err(ReadError::TooLarge));
+    }
+
+    #[test]
+    fn only_enoent_is_absence_and_only_a_regular_file_is_read() {
+        let directory = Directory::new("odd");
+        let (file, pipe) = (directory.0.join("file"), directory.0.join("pipe"));
+        std::fs::write(&file, "").expect("a file can be written");
+        let fifo = rustix::fs::FileType::Fifo;
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, mode, 0).expect("a pipe can be made");
+        let read = |path: &Path| RealSources.read(path, 10);
+        assert_eq!(read(&directory.0.join("none")), Err(ReadError::Absent));
+        assert_eq!(read(&directory.0), Err(ReadError::NotRegular));
+        assert_eq!(read(&pipe), Err(ReadError::NotRegular));
+        assert_eq!(read(Path::new("/dev/null")), Err(ReadError::NotRegular));
+        assert!(matches!(read(&file.join("below")), Err(ReadError::Unreadable(_))));
+        let looped = directory.0.join("loop");
+        std::os::unix::fs::symlink(&looped, &looped).expect("a link can be made");
+        assert!(matches!(read(&looped), Err(ReadError::Unreadable(_))));
+        let denied = unreadable(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied, ReadError::Unreadable("permission denied".into()));
+    }
+
+    #[test]
+    fn this_machine_has_memory_and_a_processor() {
+        assert!(RealSources.parallelism().get() > 0);
+        assert!(!RealSources.environment().is_empty());
+        if cfg!(target_os = "linux") {
+            assert!(RealSources.machine_memory() > Some(1 << 20));
+        }
+    }
+}

@@ -37,6 +37,17 @@ pub enum CloseReason {
     Administrator,
 }
 
+/// What of a peer's words counts after we have sent a Close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attention {
+    /// What it publishes is delivered until its own Close.
+    Messages,
+    /// Only its Close.
+    Close,
+    /// Nothing: where its next frame begins is not known.
+    Nothing,
+}
+
 impl CloseReason {
     /// The close code (RFC 6455, 7.4; 4000 and up are philote's own).
     pub fn code(self) -> u16 {
@@ -67,19 +78,17 @@ impl CloseReason {
         }
     }
 
-    /// Whether what the peer sends after it can still be trusted to be frames, so that what it
-    /// publishes until its own Close is delivered.
-    pub(super) fn keeps_listening(self) -> bool {
+    /// What of the peer's words still counts until its own Close.
+    pub(super) fn attention(self) -> Attention {
         match self {
             CloseReason::ShuttingDown
             | CloseReason::KeyWithdrawn
             | CloseReason::TokenExpired
-            | CloseReason::Administrator => true,
-            CloseReason::Protocol(_)
-            | CloseReason::Malformed(_)
-            | CloseReason::TooBig
-            | CloseReason::Fault
-            | CloseReason::SlowConsumer => false,
+            | CloseReason::Administrator => Attention::Messages,
+            CloseReason::Malformed(_) | CloseReason::SlowConsumer => Attention::Close,
+            CloseReason::Protocol(_) | CloseReason::TooBig | CloseReason::Fault => {
+                Attention::Nothing
+            }
         }
     }
 

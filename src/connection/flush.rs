@@ -25,9 +25,10 @@ impl Connections {
         self.hub.borrow_mut().take_dirty(dirty);
         for key in dirty.iter() {
             // A member without a connection is in its handshake; its queue waits.
-            if let Some(connection) = self.get(*key)
-                && !connection.blocked.get()
-            {
+            let Some(connection) = self.get(*key) else { continue };
+            if connection.blocked.get() {
+                self.bound_queue(&connection);
+            } else {
                 self.flush_one(&connection);
             }
         }
@@ -69,7 +70,7 @@ impl Connections {
             let settings = self.settings.borrow();
             (settings.outbound_queue, settings.slow_consumer)
         };
-        if self.hub.borrow().queue(connection.key).bytes() > bound {
+        if self.hub.borrow().queue(connection.key).backlog() > bound {
             self.too_slow(connection, policy, bound);
         }
     }

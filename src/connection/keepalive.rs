@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::table::Connections;
 use super::{Connection, Ending};
+use crate::hub::MemberKey;
 
 /// An empty ping (RFC 6455, 5.5.2).
 const PING: &[u8] = &[0x89, 0];
@@ -38,15 +39,16 @@ impl Keepalive {
     }
 }
 
-/// The clock that a worker's pings go by: one for all connections, each of which has its slot by its key.
+/// The clock that a worker's pings go by: one for all connections, each of which counts its ticks from when
+/// it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rounds {
     /// Time between two ticks.
     pub tick: Duration,
     /// Ticks between two pings of a connection.
-    slots: usize,
+    interval: u32,
     /// Ticks between a ping and the look for its answer.
-    wait: usize,
+    wait: u32,
     /// How many pings may have gone out since the last sign of life when that look is made.
     unanswered: u32,
 }
@@ -60,35 +62,41 @@ impl Rounds {
     /// For pings every `interval` that are to be answered within `timeout`.
     pub fn new(interval: Duration, timeout: Duration) -> Rounds {
         let tick = (interval.min(timeout) / 8).clamp(Self::FINEST, Self::COARSEST);
-        let ticks =
-            |time: Duration| (time.as_millis().div_ceil(tick.as_millis().max(1)) as usize).max(1);
-        let (slots, wait) = (ticks(interval), ticks(timeout));
+        let ticks = |time: Duration| {
+            let ticks = time.as_millis().div_ceil(tick.as_millis());
+            u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+        };
+        let (interval, wait) = (ticks(interval), ticks(timeout));
         // Where an answer has longer than the next ping takes, more pings are out when it is looked for.
-        Rounds { tick, slots, wait: wait % slots, unanswered: UNANSWERED + (wait / slots) as u32 }
+        Rounds { tick, interval, wait: wait % interval, unanswered: UNANSWERED + wait / interval }
     }
 }
 
 impl Connections {
-    /// One tick: pings those whose slot it is, and ends those that have not answered.
-    pub fn tick(&self, rounds: &Rounds, now: usize) {
-        let pinged = now % rounds.slots;
-        let looked_at = (now + rounds.slots - rounds.wait) % rounds.slots;
-        // Looked for first: where both fall on one tick, the ping of this tick is not yet overdue.
-        self.for_slot(looked_at, rounds.slots, |connection| self.look_for_life(rounds, connection));
-        self.for_slot(pinged, rounds.slots, |connection| self.ping(connection));
-        self.nudge();
-    }
-
-    fn for_slot(&self, slot: usize, slots: usize, mut act: impl FnMut(&Connection)) {
-        let mut key = slot;
-        while let Some(place) = self.place(key) {
-            if let Some(connection) = place
-                && connection.is_open()
-            {
-                act(&connection);
+    /// One tick: pings those whose turn it is, and ends those that have not answered.
+    pub fn tick(&self, rounds: &Rounds) {
+        let now = self.ticks.get().wrapping_add(1);
+        self.ticks.set(now);
+        // By key, since what follows may change the table. The births stand side by side, so that a tick
+        // touches only the connections whose turn it is.
+        for key in 0..self.births.borrow().len() {
+            let age = now.wrapping_sub(self.births.borrow()[key]);
+            let phase = age % rounds.interval;
+            if phase != 0 && phase != rounds.wait {
+                continue;
             }
-            key += slots;
+            let Some(connection) = self.get(key as MemberKey).filter(|c| c.is_open()) else {
+                continue;
+            };
+            // Looked for first: where both fall on one tick, this tick's ping is not yet overdue.
+            if phase == rounds.wait {
+                self.look_for_life(rounds, &connection);
+            }
+            if phase == 0 && age > 0 {
+                self.ping(&connection);
+            }
         }
+        self.nudge();
     }
 
     fn look_for_life(&self, rounds: &Rounds, connection: &Connection) {
@@ -121,13 +129,13 @@ mod tests {
     fn the_defaults_tick_once_a_second() {
         let rounds = Rounds::new(Duration::from_secs(25), Duration::from_secs(20));
         assert_eq!(rounds.tick, Duration::from_secs(1));
-        assert_eq!((rounds.slots, rounds.wait, rounds.unanswered), (25, 20, 2));
+        assert_eq!((rounds.interval, rounds.wait, rounds.unanswered), (25, 20, 2));
     }
 
     #[test]
     fn an_answer_may_take_longer_than_an_interval() {
         let rounds = Rounds::new(Duration::from_millis(200), Duration::from_millis(500));
         assert_eq!(rounds.tick, Duration::from_millis(25));
-        assert_eq!((rounds.slots, rounds.wait, rounds.unanswered), (8, 4, 4));
+        assert_eq!((rounds.interval, rounds.wait, rounds.unanswered), (8, 4, 4));
     }
 }

@@ -35,7 +35,7 @@ use tokio_util::io::poll_read_buf;
 use uuid::Uuid;
 
 use crate::hub::MemberKey;
-use close::{CloseReason, answer_frame};
+use close::{Attention, CloseReason, answer_frame};
 use inbound::{Cut, Event, Inbound, cut};
 use keepalive::Keepalive;
 pub use reservation::Reservation;
@@ -126,7 +126,9 @@ enum Phase {
     Open,
     /// We have sent a Close; what comes until the peer's is still taken in.
     Closing,
-    /// We have sent a Close for a fault; what comes is thrown away until the stream ends.
+    /// We have sent a Close for what the peer said or did; of what comes only its Close still counts.
+    Ignoring,
+    /// We have sent a Close for what is no WebSocket; what comes is thrown away until the stream ends.
     Deaf,
     /// Both have sent a Close, or the stream is shut down: it only has to end.
     Ending,
@@ -155,6 +157,16 @@ pub struct Connection {
     waker: RefCell<Option<Waker>>,
     /// Why it ended, as far as that is known.
     ending: Cell<Ending>,
+}
+
+impl From<Attention> for Phase {
+    fn from(attention: Attention) -> Phase {
+        match attention {
+            Attention::Messages => Phase::Closing,
+            Attention::Close => Phase::Ignoring,
+            Attention::Nothing => Phase::Deaf,
+        }
+    }
 }
 
 /// How a connection came to its end, for log and counters.
@@ -348,7 +360,7 @@ impl Connection {
         let mut at = 0;
         loop {
             match self.phase.get() {
-                Phase::Open | Phase::Closing => {}
+                Phase::Open | Phase::Closing | Phase::Ignoring => {}
                 // Nothing that comes now counts.
                 Phase::Deaf | Phase::Ending | Phase::Over => {
                     return (bytes.len(), Ok(Stop::Closed));
@@ -379,6 +391,7 @@ impl Connection {
 
     fn take_event(&self, all: &Connections, event: Event<'_>) -> Result<(), CloseReason> {
         match event {
+            Event::Message { .. } if self.phase.get() == Phase::Ignoring => Ok(()),
             Event::Message { text, payload } => {
                 all.counters.messages_in.add(1);
                 all.application.message(all, self, text, &payload)
@@ -411,10 +424,16 @@ impl Connection {
     /// Closes the connection for a reason of the server's. What waits for it goes out first, unless it is
     /// closed for not taking it.
     pub(crate) fn close(&self, all: &Connections, reason: CloseReason) {
+        let next = reason.attention().into();
         match self.phase.get() {
             Phase::Open => {}
-            // Its second fault while it is closing: its words no longer count.
-            Phase::Closing if !reason.keeps_listening() => return self.phase.set(Phase::Deaf),
+            // A second fault while it is closing: its words count for less.
+            Phase::Closing | Phase::Ignoring => {
+                if next != Phase::Closing {
+                    self.phase.set(next);
+                }
+                return;
+            }
             _ => return,
         }
         self.ending.set(Ending::Ours(reason));
@@ -426,7 +445,7 @@ impl Connection {
             dropped
         });
         all.counters.dropped.add(dropped);
-        self.phase.set(if reason.keeps_listening() { Phase::Closing } else { Phase::Deaf });
+        self.phase.set(next);
         self.limit_closing(all);
     }
 

@@ -1,6 +1,7 @@
 //! The connections of one worker, and what they share: the hub, one read buffer, the settings in force.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -67,6 +68,12 @@ pub struct Connections {
     /// Every worker's figures, this one's among them.
     pub(super) everybody: Arc<[Arc<Counters>]>,
     table: RefCell<Vec<Option<Rc<Connection>>>>,
+    /// The tick of the ping clock at which the connection of each place was opened.
+    pub(super) births: RefCell<Vec<u32>>,
+    /// Ticks of the ping clock.
+    pub(super) ticks: Cell<u32>,
+    /// When tokens expire that close their connections, in seconds since 1970.
+    expiring: RefCell<BTreeSet<(u64, MemberKey)>>,
     /// Handshakes that wait for their member to be open.
     opening: RefCell<Vec<(MemberKey, Waker)>>,
     /// Who ends the turn.
@@ -93,6 +100,9 @@ impl Connections {
             counters: everybody[me.index()].clone(),
             everybody,
             table: RefCell::new(Vec::new()),
+            births: RefCell::new(Vec::new()),
+            ticks: Cell::new(0),
+            expiring: RefCell::default(),
             opening: RefCell::new(Vec::new()),
             turner: RefCell::new(None),
             in_hub: Cell::new(false),
@@ -179,6 +189,19 @@ impl Connections {
         self.nudge();
     }
 
+    /// Closes the connections whose tokens have expired by `now`, in seconds since 1970: looked at again
+    /// and again by the wall clock, so a clock that is set does no harm.
+    pub fn expire(&self, now: u64) {
+        loop {
+            let next = self.expiring.borrow().first().copied();
+            let Some((time, key)) = next.filter(|(time, _)| *time <= now) else { return };
+            self.expiring.borrow_mut().remove(&(time, key));
+            if let Some(connection) = self.get(key) {
+                self.close(&connection, CloseReason::TokenExpired);
+            }
+        }
+    }
+
     /// Ends a connection at once.
     pub fn cut(&self, connection: &Connection) {
         self.counters.cut.add(1);
@@ -263,11 +286,6 @@ impl Connections {
         self.table.borrow().get(key as usize)?.clone()
     }
 
-    /// The place of this key: None behind the last, Some(None) where nobody is.
-    pub(super) fn place(&self, key: usize) -> Option<Option<Rc<Connection>>> {
-        self.table.borrow().get(key).cloned()
-    }
-
     /// Waits until what is published reaches this member.
     pub(super) fn poll_open(&self, key: MemberKey, cx: &mut Context<'_>) -> Poll<()> {
         if self.hub.borrow().is_open(key) {
@@ -293,8 +311,13 @@ impl Connections {
             let mut table = self.table.borrow_mut();
             if table.len() <= key {
                 table.resize(key + 1, None);
+                self.births.borrow_mut().resize(key + 1, 0);
             }
             table[key] = Some(connection.clone());
+            self.births.borrow_mut()[key] = self.ticks.get();
+        }
+        if let Some(time) = connection.identity.closes_at {
+            self.expiring.borrow_mut().insert((time, connection.key));
         }
         self.counters.opened.add(1);
         self.counters.connections.add(1);
@@ -322,6 +345,9 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         let Leaving { all, connection } = self;
         all.table.borrow_mut()[connection.key as usize] = None;
+        if let Some(time) = connection.identity.closes_at {
+            all.expiring.borrow_mut().remove(&(time, connection.key));
+        }
         all.counters.connections.set(all.counters.connections.get() - 1);
         if !all.broken.get() {
             all.change_hub(|hub| hub.leave(connection.key));

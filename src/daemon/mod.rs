@@ -98,6 +98,7 @@ async fn live(options: &Options) -> ExitCode {
     let shared = Arc::new(Shared::new(config.workers.get()));
     let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
     shared.tcp_port.store(port, Ordering::Relaxed);
+    shared.pending.set_most(config.limits.max_pending);
     let rules = Arc::new(Rules::from(&config));
     let settings = Settings::from(&config);
     let workers = match Workers::start(&shared, &rules, &settings, || Box::<Relay>::default()) {

@@ -1,13 +1,12 @@
 //! One worker's side of the listeners: the rules in force, and the sockets that are no connections yet.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize};
 use std::time::Instant;
 
+use super::pending::PendingSockets;
 use super::refusal_log::RefusalLog;
 use super::rules::Rules;
 use crate::connection::{Connections, Peer};
@@ -19,7 +18,7 @@ pub struct Shared {
     /// Connections and handshakes that have a place among `limits.max_connections`.
     pub taken: Arc<AtomicUsize>,
     /// Sockets that were accepted and are no connections.
-    pub pending: AtomicUsize,
+    pub pending: PendingSockets,
     /// Newcomers are turned away: the server is going down.
     pub draining: AtomicBool,
     /// The port of the first TCP listener as it was bound; 0 without one.
@@ -35,7 +34,7 @@ impl Shared {
     pub fn new(workers: usize) -> Shared {
         Shared {
             taken: Arc::default(),
-            pending: AtomicUsize::new(0),
+            pending: PendingSockets::default(),
             draining: AtomicBool::new(false),
             tcp_port: AtomicU16::new(0),
             started: Instant::now(),
@@ -57,15 +56,6 @@ pub struct Front {
     pub shared: Arc<Shared>,
     rules: RefCell<Arc<Rules>>,
     refusals: RefusalLog,
-    next: Cell<u64>,
-    pending: RefCell<BTreeMap<u64, Eviction>>,
-}
-
-/// Whether a pending socket has to go, and who waits to hear it.
-#[derive(Default)]
-struct Eviction {
-    asked: bool,
-    waker: Option<Waker>,
 }
 
 impl Front {
@@ -76,8 +66,6 @@ impl Front {
             shared,
             rules: RefCell::new(rules),
             refusals: RefusalLog::default(),
-            next: Cell::new(0),
-            pending: RefCell::default(),
         })
     }
 
@@ -95,49 +83,5 @@ impl Front {
     pub(super) fn note_refused(&self, peer: Peer, reason: &'static str) {
         self.connections.counters.refused.add(1);
         self.refusals.note(peer, reason);
-    }
-
-    /// Notes an accepted socket; over `limits.max_pending` the oldest that is pending here goes.
-    pub(super) fn pend(self: &Rc<Self>) -> Pending {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        let mut pending = self.pending.borrow_mut();
-        let before = self.shared.pending.fetch_add(1, Ordering::Relaxed);
-        if before >= self.rules.borrow().max_pending
-            && let Some(oldest) = pending.values_mut().find(|eviction| !eviction.asked)
-        {
-            oldest.asked = true;
-            if let Some(waker) = oldest.waker.take() {
-                waker.wake();
-            }
-        }
-        pending.insert(number, Eviction::default());
-        Pending { front: self.clone(), number }
-    }
-}
-
-/// An accepted socket's place among those that are pending.
-pub(super) struct Pending {
-    front: Rc<Front>,
-    number: u64,
-}
-
-impl Pending {
-    /// Ready once the socket has to go.
-    pub(super) fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.front.pending.borrow_mut().get_mut(&self.number) {
-            Some(eviction) if !eviction.asked => {
-                eviction.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.front.pending.borrow_mut().remove(&self.number);
-        self.front.shared.pending.fetch_sub(1, Ordering::Relaxed);
     }
 }

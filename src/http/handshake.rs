@@ -4,7 +4,7 @@
 //! in the hub, and the answer only when whatever is published from then on reaches it.
 
 use hyper::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -90,6 +90,9 @@ fn accept_key<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
     }
     if request.version() != Version::HTTP_11 {
         return malformed("the version is not HTTP/1.1");
+    }
+    if !headers.contains_key(HOST) {
+        return malformed("the header Host is missing");
     }
     if !names(headers, UPGRADE, "websocket") {
         return malformed("the header Upgrade does not say websocket");

@@ -11,6 +11,7 @@
 pub mod front;
 mod handshake;
 mod origin;
+pub mod pending;
 mod plain;
 mod refusal;
 mod refusal_log;
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 use crate::connection::socket::Socket;
 use crate::connection::{Identity, Peer, Reservation};
 pub use front::Front;
+use pending::Pending;
 
 /// How long a connection that has had an answer may wait before it asks again.
 const IDLE: Duration = Duration::from_secs(15);
@@ -63,10 +65,9 @@ struct Visit {
 }
 
 /// Serves one accepted socket, until it is a WebSocket connection or closed.
-pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer) {
+pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer, pending: Pending) {
     let rules = front.rules();
     socket.prepare(rules.user_timeout);
-    let pending = front.pend();
     let visit = Rc::new(Visit {
         peer,
         upgrade: RefCell::new(None),

@@ -34,8 +34,6 @@ pub struct Rules {
     pub loopback_only: bool,
     /// The most connections.
     pub max_connections: usize,
-    /// The most sockets that are accepted and not upgraded.
-    pub max_pending: usize,
     /// The most bytes of a request's head.
     pub max_head_size: usize,
     /// From accept to the 101.
@@ -65,7 +63,6 @@ impl From<&Config> for Rules {
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.accepts_empty_key() && !config.auth.allow_empty_secret,
             max_connections: config.limits.max_connections,
-            max_pending: config.limits.max_pending,
             max_head_size: config.limits.max_head_size,
             handshake_timeout: config.websocket.handshake_timeout,
             user_timeout: config

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
@@ -23,6 +24,7 @@ use crate::connection::socket::{AcceptedSocket, Socket};
 use crate::connection::table::Settings;
 use crate::connection::{Application, Connections, Peer};
 use crate::http::front::Shared;
+use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
 use crate::hub::Hub;
@@ -37,7 +39,7 @@ const COMMANDS: usize = 1024;
 #[derive(Debug)]
 pub enum Command {
     /// Serve this socket.
-    Accept(AcceptedSocket, Peer),
+    Accept(AcceptedSocket, Peer, Pending),
     /// Go by these from now on.
     Configure(Arc<Rules>, Box<Settings>),
     /// Close every connection: the server goes down.
@@ -54,6 +56,7 @@ pub struct Workers {
     commands: Vec<mpsc::Sender<Command>>,
     threads: Vec<JoinHandle<()>>,
     next: AtomicUsize,
+    shared: Arc<Shared>,
 }
 
 /// Hears of workers that end.
@@ -86,6 +89,7 @@ impl Workers {
             commands: Vec::with_capacity(count),
             threads: Vec::with_capacity(count),
             next: AtomicUsize::new(0),
+            shared: shared.clone(),
         };
         for (number, mailbox) in receivers.drain(..).enumerate() {
             let (commands, told) = mpsc::channel(COMMANDS);
@@ -119,7 +123,9 @@ impl Workers {
     /// Gives a newly accepted socket to the next worker in turn.
     pub async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
-        self.tell(worker, Command::Accept(socket, peer)).await;
+        // Noted here, where they are accepted, so that the oldest is the one that came first.
+        let pending = PendingSockets::enter(&self.shared);
+        self.tell(worker, Command::Accept(socket, peer, pending)).await;
     }
 
     /// Tells every worker.
@@ -182,6 +188,7 @@ async fn live(start: Start) {
     let front = Front::new(connections.clone(), shared, rules);
     spawn_local(mailbox.take_all(connections.clone()));
     spawn_local(ping(connections.clone()));
+    spawn_local(expire(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
     let turns = spawn_local(turn::end_turns(connections.clone(), me, mailboxes));
     tokio::select! {
@@ -197,9 +204,9 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     let connections = front.connections.clone();
     while let Some(command) = told.recv().await {
         match command {
-            Command::Accept(accepted, peer) => match Socket::from_accepted(accepted) {
+            Command::Accept(accepted, peer, pending) => match Socket::from_accepted(accepted) {
                 Ok(socket) => {
-                    spawn_local(http::serve(front.clone(), socket, peer));
+                    spawn_local(http::serve(front.clone(), socket, peer, pending));
                 }
                 Err(error) => {
                     tracing::warn!(event = "accept_failed", %error, "a socket could not be served");
@@ -223,15 +230,22 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     }
 }
 
+/// Ends connections with their tokens, where that is configured: looks at the wall clock once a second.
+async fn expire(connections: Rc<Connections>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        connections.expire(now.map_or(0, |since| since.as_secs()));
+    }
+}
+
 /// The clock of all pings.
 async fn ping(connections: Rc<Connections>) {
-    let mut now = 0;
     loop {
         let rounds = connections.rounds();
         tokio::time::sleep(rounds.map_or(Rounds::COARSEST, |rounds| rounds.tick)).await;
         if let Some(rounds) = rounds {
-            connections.tick(&rounds, now);
-            now = now.wrapping_add(1);
+            connections.tick(&rounds);
         }
     }
 }

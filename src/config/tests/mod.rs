@@ -1,8 +1,13 @@
 //! What holds of the configuration as a whole: from text, through [`load`], to values, faults and
 //! warnings. [`Fake`] stands for the world.
 
+mod diff;
 mod faults;
+mod layers;
+mod listeners;
+mod random;
 mod reference;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -62,7 +67,7 @@ impl Fake {
 
     #[track_caller]
     fn faults(&self) -> Vec<String> {
-        let faults = self.load().err().expect("there are faults");
+        let faults = self.load().expect_err("there are faults");
         faults.to_string().lines().map(str::to_owned).collect()
     }
 

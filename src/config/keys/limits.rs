@@ -1,0 +1,84 @@
+//! Owns the keys of the section `limits`.
+
+use crate::config::field::Field;
+use crate::config::key::{Key, Reload, Unset};
+use crate::config::lens::lens;
+
+pub(super) static KEYS: &[Key] = &[
+    Key {
+        path: "limits.max_connections",
+        other_variables: &["MAX_CONNECTIONS"],
+        // 255 is the old server's. A million sockets is what one machine has been seen to hold.
+        field: Field::Count(lens!(limits.max_connections), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "WebSocket connections at once; more are answered 503. Nobody is thrown out when it \
+              is lowered.",
+    },
+    Key {
+        path: "limits.max_pending",
+        other_variables: &[],
+        field: Field::Count(lens!(limits.max_pending), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Accepted connections that are no WebSocket, or not yet; at the bound the oldest is \
+              closed.",
+    },
+    Key {
+        path: "limits.max_head_size",
+        other_variables: &[],
+        // 8 KiB is the HTTP library's floor, 1 MiB what Go's server, the old one, allowed.
+        field: Field::Size(lens!(limits.max_head_size), 8 << 10..=1 << 20),
+        unset: Unset::Fixed,
+        reload: Reload::NewConnections,
+        doc: "A request's line and headers together. The token stands there, so this bounds how \
+              many channels one can name.",
+    },
+    Key {
+        path: "limits.total_queue",
+        other_variables: &[],
+        field: Field::Size(lens!(limits.total_queue), 64 << 10..=64 << 40),
+        unset: Unset::Told {
+            words: "a quarter of the memory or of the control group's limit, 256MiB where neither can be told",
+            example: "\"1GiB\"",
+        },
+        reload: Reload::AtOnce,
+        doc: "All outbound queues together; at the bound the owner of the longest is the slow \
+              consumer.",
+    },
+    Key {
+        path: "limits.max_message_size",
+        other_variables: &[],
+        // Below 64 bytes not even the names of the members leave room for data.
+        field: Field::Size(lens!(limits.max_message_size), 64..=1 << 30),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "One message from a client; a larger one ends its connection with 1009.",
+    },
+    Key {
+        path: "limits.max_channels",
+        other_variables: &[],
+        field: Field::Count(lens!(limits.max_channels), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::NewHandshakes,
+        doc: "Channels in read, and in write, of one token; one with more is answered 403.",
+    },
+    Key {
+        path: "limits.max_channel_length",
+        other_variables: &[],
+        field: Field::Size(lens!(limits.max_channel_length), 1..=64 << 10),
+        unset: Unset::Fixed,
+        reload: Reload::NewHandshakes,
+        doc: "One channel's name in a token; one with a longer is answered 403.",
+    },
+    Key {
+        path: "limits.outbound_queue",
+        other_variables: &[],
+        // A message on its way out is longer than it was on its way in: issuer, escapes.
+        field: Field::Size(lens!(limits.outbound_queue), 1 << 10..=1 << 30),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "What may wait for one connection. More, while its socket takes nothing, and it is a \
+              slow consumer. Twice max_message_size or more.",
+    },
+];
