@@ -149,6 +149,11 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Peer<S> {
         self.send(Message::text(text)).await;
     }
 
+    /// Delivers, unless the client has gone.
+    pub(crate) async fn can_deliver(&mut self, text: &str) -> bool {
+        self.socket.send(Message::text(text)).await.is_ok()
+    }
+
     /// Closes with this code, if any, and waits until the client has ended.
     pub(crate) async fn close(&mut self, code: Option<u16>, reason: &'static str) {
         let reason = Utf8Bytes::from_static(reason);
