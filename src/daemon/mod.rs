@@ -77,12 +77,6 @@ async fn live(options: &Options) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!(event = "configuration_warning", "{warning}");
     }
-    if config.auth.accepts_empty_key() && config.listens_by_default() {
-        tracing::warn!(
-            event = "empty_secret",
-            "anyone can sign tokens: listening on loopback only; nobody outside this host or container can connect; set SECRET or auth.secret_file"
-        );
-    }
     raise_descriptor_limit(&config);
     let listeners = match listener::bind_all(&config) {
         Ok(listeners) => listeners,

@@ -48,11 +48,9 @@ pub struct Rules {
 
 impl From<&Config> for Rules {
     fn from(config: &Config) -> Rules {
-        let previous: Vec<&[u8]> =
-            config.auth.previous_secrets.iter().map(|secret| secret.as_bytes()).collect();
         Rules {
             admission: Admission::Token,
-            keys: Keys::new(config.auth.secret.as_bytes(), &previous),
+            keys: config.auth.accepted_secrets().map(|secret| secret.as_bytes()).collect(),
             policy: Policy {
                 leeway: config.auth.leeway,
                 max_channels: config.limits.max_channels,
