@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// The exit code of a fault of ours (sysexits.h, EX_SOFTWARE).
+const INTERNAL: u8 = 70;
+
 fn main() -> ExitCode {
-    philote::cli::run(std::env::args_os())
+    // A panic has told its place already.
+    std::panic::catch_unwind(|| philote::cli::run(std::env::args_os()))
+        .unwrap_or(ExitCode::from(INTERNAL))
 }

@@ -59,6 +59,10 @@ impl<'a> SignedClaims<'a> {
 }
 
 fn distinct(names: Vec<Name>) -> Vec<Box<str>> {
+    // Most tokens have one channel.
+    if names.len() < 2 {
+        return names.into_iter().map(|name| name.0).collect();
+    }
     let mut seen = HashSet::with_capacity(names.len());
     let is_first: Vec<bool> = names.iter().map(|name| seen.insert(&*name.0)).collect();
     names.into_iter().zip(is_first).filter_map(|(name, first)| first.then_some(name.0)).collect()

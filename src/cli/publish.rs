@@ -61,7 +61,10 @@ impl Publish {
                 },
             }
             client::close(sending, receiving).await?;
-            self.client.explain(format_args!("published {count} messages"));
+            self.client.explain(format_args!(
+                "published {count} message{}",
+                if count == 1 { "" } else { "s" }
+            ));
             input
         })
     }
