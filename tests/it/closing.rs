@@ -30,11 +30,14 @@ fn a_pong_that_nobody_asked_for_is_ignored() {
 #[test]
 fn sigterm_closes_with_1001_and_a_reason_and_exits_0() {
     let server = Server::start();
-    let clients = [
+    let mut clients = [
         server.open(&grant(&["c"], &["c"])),
         server.open(&grant(&["d"], &[])),
         server.open(&grant(&[], &[])),
     ];
+    for client in &mut clients {
+        client.round_trip();
+    }
     let told: Vec<_> = clients
         .into_iter()
         .map(|client| std::thread::spawn(move || client.closed_with(1001)))
@@ -52,7 +55,8 @@ fn sigterm_closes_with_1001_and_a_reason_and_exits_0() {
 #[test]
 fn sigint_is_as_polite_as_sigterm() {
     let server = Server::start();
-    let client = server.open(&grant(&["c"], &["c"]));
+    let mut client = server.open(&grant(&["c"], &["c"]));
+    client.round_trip();
     let told = std::thread::spawn(move || client.closed_with(1001));
     server.signal(rustix::process::Signal::INT);
     let ended = server.ended();
@@ -79,9 +83,11 @@ fn a_connection_that_has_just_opened_is_told_of_the_stop() {
 fn a_peer_that_never_answers_does_not_hold_up_the_stop_for_ever() {
     let server =
         Server::with("[websocket]\nclose_timeout = \"300ms\"\n[shutdown]\ndrain_timeout = \"2s\"");
-    let silent = server.open(&grant(&["c"], &["c"]));
+    let mut silent = server.open(&grant(&["c"], &["c"]));
+    silent.round_trip();
     server.stop();
-    drop(silent);
+    silent.close_frame(1001);
+    silent.ends();
 }
 
 #[test]
