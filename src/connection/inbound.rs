@@ -43,8 +43,8 @@ pub(super) enum Event<'a> {
     Ping(&'a [u8]),
     /// A pong.
     Pong,
-    /// A Close, with its code.
-    Close(Option<u16>),
+    /// A Close with its code, or with what is wrong with it.
+    Close(Result<Option<u16>, CloseReason>),
 }
 
 /// The first frame of some bytes.
@@ -80,7 +80,7 @@ pub(super) fn cut<'a>(
     let event = match header.opcode {
         OpCode::Control(Control::Ping) => Event::Ping(payload),
         OpCode::Control(Control::Pong) => Event::Pong,
-        OpCode::Control(_) => Event::Close(read_close(payload)?),
+        OpCode::Control(_) => Event::Close(read_close(payload)),
         OpCode::Data(Data::Continue) => {
             let Some(mut message) = open.take() else {
                 return Err(protocol("continuation of nothing"));

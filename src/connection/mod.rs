@@ -130,7 +130,7 @@ enum Phase {
     Ignoring,
     /// We have sent a Close for what is no WebSocket; what comes is thrown away until the stream ends.
     Deaf,
-    /// Both have sent a Close, or the stream is shut down: it only has to end.
+    /// Both have sent a Close: what waits has to go out, then it is over.
     Ending,
     /// It is over.
     Over,
@@ -151,6 +151,8 @@ pub struct Connection {
     blocked: Cell<bool>,
     /// Our side of the stream is shut down.
     shut: Cell<bool>,
+    /// Since when its queue has been over its bound at every look.
+    over_since: Cell<Option<Instant>>,
     keepalive: Cell<Keepalive>,
     /// When closing has taken long enough.
     deadline: RefCell<Option<Pin<Box<Sleep>>>>,
@@ -219,6 +221,7 @@ impl Connection {
             phase: Cell::new(Phase::Open),
             blocked: Cell::new(false),
             shut: Cell::new(false),
+            over_since: Cell::new(None),
             keepalive: Cell::default(),
             deadline: RefCell::new(None),
             waker: RefCell::new(None),
@@ -401,14 +404,20 @@ impl Connection {
                 let mut pong = Vec::with_capacity(2 + payload.len());
                 pong.extend_from_slice(&[0x8a, payload.len() as u8]);
                 pong.extend_from_slice(payload);
-                all.change_queue(self.key, |queue, _| queue.push_pong(pong.into()));
+                all.change_queue(self.key, |queue, pool| queue.push_pong(pong.into(), pool));
                 Ok(())
             }
             Event::Pong => {
                 self.keepalive.set(self.keepalive.get().answered());
                 Ok(())
             }
-            Event::Close(code) => {
+            Event::Close(Err(reason)) => {
+                self.close(all, reason);
+                // Its Close is its last word, however bad.
+                self.phase.set(Phase::Ending);
+                Ok(())
+            }
+            Event::Close(Ok(code)) => {
                 if self.phase.get() == Phase::Open {
                     self.ending.set(Ending::Peer(code));
                     let answer = Bytes::from(answer_frame(code));
@@ -465,15 +474,22 @@ impl Connection {
         self.wake();
     }
 
-    /// Shuts our side down once everything is out and nothing more will come: the server closes first, so
-    /// that TIME_WAIT is on its side (RFC 6455, 7.1.1).
+    /// Ends the stream once everything is out: the server closes first, so that TIME_WAIT is on its side
+    /// (RFC 6455, 7.1.1). After both have sent a Close that is all. A peer that was not understood may
+    /// still be sending, and a socket that is closed with bytes unread takes back what it has sent: so
+    /// only our side is shut down, and the peer has until the deadline to read our Close.
     fn finish_if_flushed(&self, all: &Connections) {
-        if matches!(self.phase.get(), Phase::Deaf | Phase::Ending)
-            && !self.shut.get()
-            && all.hub.borrow().queue(self.key).is_empty()
+        let phase = self.phase.get();
+        if !matches!(phase, Phase::Deaf | Phase::Ending)
+            || self.shut.get()
+            || !all.hub.borrow().queue(self.key).is_empty()
         {
-            self.shut.set(true);
-            self.socket.borrow().shutdown_write();
+            return;
+        }
+        self.shut.set(true);
+        self.socket.borrow().shutdown_write();
+        if phase == Phase::Ending {
+            self.phase.set(Phase::Over);
         }
     }
 

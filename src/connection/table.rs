@@ -81,6 +81,7 @@ pub struct Connections {
     /// Set while the hub changes: a panic then leaves it half changed.
     in_hub: Cell<bool>,
     broken: Cell<bool>,
+    draining: Cell<bool>,
 }
 
 impl Connections {
@@ -107,6 +108,7 @@ impl Connections {
             turner: RefCell::new(None),
             in_hub: Cell::new(false),
             broken: Cell::new(false),
+            draining: Cell::new(false),
         })
     }
 
@@ -187,6 +189,14 @@ impl Connections {
     pub fn close(&self, connection: &Connection, reason: CloseReason) {
         connection.close(self, reason);
         self.nudge();
+    }
+
+    /// Closes every connection, and each that is still to come, since the server goes down.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        for connection in self.snapshot() {
+            self.close(&connection, CloseReason::ShuttingDown);
+        }
     }
 
     /// Closes the connections whose tokens have expired by `now`, in seconds since 1970: looked at again
@@ -322,6 +332,10 @@ impl Connections {
         self.counters.opened.add(1);
         self.counters.connections.add(1);
         self.change_hub(|hub| hub.touch(connection.key));
+        if self.draining.get() {
+            // Its handshake was under way when the others were told.
+            connection.close(self, CloseReason::ShuttingDown);
+        }
         let leaving = Leaving { all: self.clone(), connection: connection.clone() };
         let all = self.clone();
         tokio::task::spawn_local(async move {

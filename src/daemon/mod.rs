@@ -158,7 +158,8 @@ async fn drain(
     signals: &mut (impl StreamExt<Item = i32> + Unpin),
 ) {
     shared.draining.store(true, Ordering::Relaxed);
-    let open = || shared.sum(|counters| counters.connections.get());
+    // Places, so that handshakes under way count: they become connections yet, and are told.
+    let open = || shared.taken.load(Ordering::Relaxed);
     tracing::info!(event = "drain", connections = open(), "draining");
     workers.tell_all(|| Command::Drain).await;
     let gone = async {

@@ -15,6 +15,10 @@ use bytes::Bytes;
 /// dozen nothing is gained.
 pub const MAX_SLICES: usize = 64;
 
+/// The most pongs that wait in a queue. RFC 6455, 5.5.3 asks for the newest only, the conformance suite for
+/// ten in a row.
+const PONGS: u8 = 16;
+
 /// What an entry of the queue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -41,10 +45,10 @@ pub struct OutboundQueue {
     sent: usize,
     /// Bytes that wait, over all entries.
     bytes: usize,
-    /// A pong that waits for the next boundary between frames.
+    /// How many pongs stand among the entries.
+    pongs: u8,
+    /// A pong that waits until there are fewer of them.
     pong: Option<Box<Bytes>>,
-    /// Whether a pong stands among the entries.
-    pong_placed: bool,
     /// A Close is in: nothing follows it.
     sealed: bool,
 }
@@ -94,11 +98,16 @@ impl OutboundQueue {
         true
     }
 
-    /// Puts in a pong, which goes out at the next boundary between entries. One that has not begun to
-    /// go out is replaced: so a flood of pings costs a peer that does not read no more than two pongs.
-    pub fn push_pong(&mut self, frame: Bytes) -> bool {
+    /// Appends a pong. Where [`PONGS`] wait already it is the last of them that counts, and each replaces
+    /// the one before: so a flood of pings costs no more, whether its peer reads or not.
+    pub fn push_pong(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
         if self.sealed {
             return false;
+        }
+        if self.pongs < PONGS {
+            self.pongs += 1;
+            self.append(Entry { bytes: frame, kind: Kind::Pong }, pool);
+            return true;
         }
         self.bytes += frame.len();
         if let Some(old) = self.pong.replace(Box::new(frame)) {
@@ -139,25 +148,14 @@ impl OutboundQueue {
         self.rest.push_back(entry);
     }
 
-    /// Moves the waiting pong to where it can go out: in front, or behind an entry partly sent.
+    /// Appends the waiting pong, if there is room for it by now.
     fn place_pong(&mut self, pool: &mut RingPool) {
-        if self.pong_placed {
-            return;
-        }
-        let Some(pong) = self.pong.take() else { return };
-        let entry = Entry { bytes: *pong, kind: Kind::Pong };
-        self.pong_placed = true;
-        if self.first.is_none() {
-            self.first = Some(entry);
-            return;
-        }
-        if self.rest.capacity() == 0 {
-            self.rest = pool.take();
-        }
-        if self.sent > 0 {
-            self.rest.push_front(entry);
-        } else if let Some(first) = self.first.replace(entry) {
-            self.rest.push_front(first);
+        if self.pongs < PONGS
+            && let Some(pong) = self.pong.take()
+        {
+            self.bytes -= pong.len();
+            self.pongs += 1;
+            self.append(Entry { bytes: *pong, kind: Kind::Pong }, pool);
         }
     }
 
@@ -220,7 +218,7 @@ impl OutboundQueue {
         match gone.map(|entry| entry.kind) {
             Some(Kind::Messages(messages)) => messages,
             Some(Kind::Pong) => {
-                self.pong_placed = false;
+                self.pongs -= 1;
                 0
             }
             _ => 0,
@@ -272,7 +270,7 @@ impl OutboundQueue {
             self.bytes -= entry.bytes.len();
             match entry.kind {
                 Kind::Messages(messages) => dropped += u64::from(messages),
-                Kind::Pong => self.pong_placed = false,
+                Kind::Pong => self.pongs -= 1,
                 Kind::Control => {}
             }
         }
@@ -363,36 +361,31 @@ mod tests {
     }
 
     #[test]
-    fn an_unsent_pong_is_replaced_and_never_splits_a_frame() {
+    fn pongs_beyond_the_most_replace_each_other_and_never_split_a_frame() {
         let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
         queue.push(frames("abcdef"), 1, &mut pool);
-        queue.push(frames("ghi"), 1, &mut pool);
-        queue.slices(&mut [IoSlice::new(&[]); 1], &mut pool);
         queue.advance(2, &mut pool);
-        for text in ["1", "2", "3"] {
-            queue.push_pong(frames(text));
+        for n in 0..40_u8 {
+            queue.push_pong(Bytes::copy_from_slice(&[b'A' + n]), &mut pool);
         }
-        assert_eq!(queue.bytes(), 8);
-        assert_eq!(drain(&mut queue, &mut pool, 3), b"cdef3ghi");
-        for text in ["4", "5"] {
-            queue.push_pong(frames(text));
-            queue.slices(&mut [IoSlice::new(&[]); 1], &mut pool);
-        }
-        queue.push_pong(frames("6"));
-        assert_eq!(drain(&mut queue, &mut pool, 9), b"46", "one placed, one waiting, no more");
+        queue.push(frames("ghi"), 1, &mut pool);
+        assert_eq!(queue.bytes(), 4 + 16 + 1 + 3);
+        assert_eq!(drain(&mut queue, &mut pool, 3), b"cdefABCDEFGHIJKLMNOPghih");
+        queue.push_pong(frames("z"), &mut pool);
+        assert_eq!(drain(&mut queue, &mut pool, 3), b"z", "there is room again");
     }
 
     #[test]
     fn nothing_follows_a_close() {
         let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
         queue.push(frames("a"), 1, &mut pool);
-        queue.push_pong(frames("p"));
+        queue.push_pong(frames("p"), &mut pool);
         assert!(queue.push_close(frames("C"), &mut pool));
         assert!(!queue.push(frames("b"), 1, &mut pool));
-        assert!(!queue.push_pong(frames("p")));
+        assert!(!queue.push_pong(frames("p"), &mut pool));
         assert!(!queue.push_ping(frames("?"), &mut pool));
         assert!(!queue.push_close(frames("D"), &mut pool));
-        assert_eq!(drain(&mut queue, &mut pool, 1), b"paC");
+        assert_eq!(drain(&mut queue, &mut pool, 1), b"apC");
     }
 
     #[test]
@@ -422,7 +415,7 @@ mod tests {
             let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
             queue.push(frames("abc"), 1, &mut pool);
             queue.push(frames("def"), 1, &mut pool);
-            queue.push_pong(frames("p"));
+            queue.push_pong(frames("p"), &mut pool);
             queue.advance(partly, &mut pool);
             queue.discard(&mut pool);
             queue.push_close(frames("C"), &mut pool);

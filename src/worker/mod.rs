@@ -18,7 +18,6 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
 use crate::connection::socket::{AcceptedSocket, Socket};
 use crate::connection::table::Settings;
@@ -216,11 +215,7 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                 front.configure(rules);
                 connections.configure(*settings);
             }
-            Command::Drain => {
-                for connection in connections.snapshot() {
-                    connections.close(&connection, CloseReason::ShuttingDown);
-                }
-            }
+            Command::Drain => connections.drain(),
             Command::Cut => {
                 for connection in connections.snapshot() {
                     connections.cut(&connection);
