@@ -6,12 +6,14 @@
 //!
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`inbound`]: bytes into messages. [`flush`]: queues into sockets. [`keepalive`]: who is still there.
-//! - [`close`]: why the server closes a connection, and with which code.
+//! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
+//!   cause is logged.
 
 pub mod close;
 mod flush;
 pub mod inbound;
 pub mod keepalive;
+pub mod log_limit;
 pub mod relay;
 mod reservation;
 pub mod socket;

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 
 use super::close::CloseReason;
 use super::keepalive::Rounds;
+use super::log_limit::LogLimit;
 use super::{Application, Connection, Ending, run};
 use crate::config::{Config, SlowConsumer};
 use crate::counters::Counters;
@@ -65,6 +66,8 @@ pub struct Connections {
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     /// This worker's figures.
     pub counters: Arc<Counters>,
+    /// How often what clients cause is logged.
+    pub log_limit: LogLimit,
     /// Every worker's figures, this one's among them.
     pub(super) everybody: Arc<[Arc<Counters>]>,
     table: RefCell<Vec<Option<Rc<Connection>>>>,
@@ -99,6 +102,7 @@ impl Connections {
             settings: RefCell::new(settings),
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             counters: everybody[me.index()].clone(),
+            log_limit: LogLimit::default(),
             everybody,
             table: RefCell::new(Vec::new()),
             births: RefCell::new(Vec::new()),

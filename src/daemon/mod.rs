@@ -5,6 +5,8 @@
 mod listener;
 mod log;
 
+pub use log::events;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +25,7 @@ use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::{Command, Workers};
 use listener::Listener;
+use log::Log;
 
 /// What the daemon is started with.
 #[derive(Debug, Clone, Default)]
@@ -72,8 +75,15 @@ async fn live(options: &Options) -> ExitCode {
         }
     };
     let config = loaded.config;
-    log::install(&config.log);
+    let log = match log::install(&config.log) {
+        Ok(log) => log,
+        Err(fault) => {
+            tell(&format!("philote: {fault}"));
+            return ExitCode::from(fault.exit_code());
+        }
+    };
     log::log_panics();
+    tracing::info!(event = "start", version = env!("CARGO_PKG_VERSION"), "philote starts");
     for warning in &loaded.warnings {
         tracing::warn!(event = "configuration_warning", "{warning}");
     }
@@ -102,12 +112,13 @@ async fn live(options: &Options) -> ExitCode {
             return ExitCode::from(INTERNAL);
         }
     };
-    serve(&config, listeners, &shared, workers, &mut signals).await
+    serve(&config, &log, listeners, &shared, workers, &mut signals).await
 }
 
 /// From ready to stopped.
 async fn serve(
     config: &Config,
+    log: &Log,
     listeners: Vec<Listener>,
     shared: &Arc<Shared>,
     (workers, mut broken): (Workers, crate::worker::Broken),
@@ -131,6 +142,10 @@ async fn serve(
         tokio::select! {
             signal = signals.next() => match signal {
                 Some(SIGTERM | SIGINT | SIGQUIT) | None => break ExitCode::SUCCESS,
+                Some(SIGUSR1) => {
+                    log.reopen();
+                    log_status(log, shared);
+                }
                 Some(other) => tracing::info!(event = "signal_ignored", signal = other, "nothing is bound to this signal"),
             },
             worker = broken.wait() => {
@@ -148,6 +163,19 @@ async fn serve(
         workers.stop();
     }
     code
+}
+
+/// One line about how things are.
+fn log_status(log: &Log, shared: &Shared) {
+    tracing::info!(
+        event = "status",
+        connections = shared.sum(|counters| counters.connections.get()),
+        channels = shared.sum(|counters| counters.channels.get()),
+        messages_in = shared.sum(|counters| counters.messages_in.get()),
+        messages_out = shared.sum(|counters| counters.messages_out.get()),
+        log_lines_lost = log.dropped(),
+        "status"
+    );
 }
 
 /// Closes every connection with 1001 and waits for them to go, at most as long as configured.

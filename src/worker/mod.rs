@@ -225,12 +225,14 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     }
 }
 
-/// Ends connections with their tokens, where that is configured: looks at the wall clock once a second.
+/// Once a second: ends connections with their tokens, by the wall clock, where that is configured; and says
+/// what the log has left out.
 async fn expire(connections: Rc<Connections>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
+        connections.log_limit.turn();
     }
 }
 
