@@ -2,6 +2,7 @@
 //!
 //! [`run`] is that life from top to bottom. Nothing below this module knows of signals or of a service manager.
 
+pub mod ask;
 mod listener;
 mod log;
 
