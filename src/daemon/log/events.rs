@@ -55,17 +55,36 @@ pub static EVENTS: &[EventKind] = &[
     event(
         Level::INFO,
         "reload",
-        &[],
-        "The configuration was read again and is in force; a line for each change follows.",
+        &["changes", "withdrawn"],
+        "The configuration was read again and is in force, with so many changes; so many connections \
+         rest on keys that were withdrawn by it.",
     )
     .known_as("d26ee4cd8aca49a4bc965bc1411f151f"),
     event(
         Level::ERROR,
         "reload_failed",
-        &[],
-        "The configuration was read again and is wrong; the old one stays in force, whole.",
+        &["faults"],
+        "The configuration was read again and has so many faults; the old one stays in force, whole.",
     )
     .known_as("f16825ae38a849bf96abd612939774f0"),
+    event(
+        Level::INFO,
+        "reload_change",
+        &[],
+        "A reload has changed a key: the message says which, from what and to what.",
+    ),
+    event(
+        Level::WARN,
+        "reload_waits",
+        &[],
+        "A changed key, as the message says, waits for a restart.",
+    ),
+    event(
+        Level::ERROR,
+        "reload_fault",
+        &[],
+        "Why a reload failed: one line for each fault in the configuration.",
+    ),
     event(
         Level::INFO,
         "drain",
@@ -100,6 +119,13 @@ pub static EVENTS: &[EventKind] = &[
         "An address cannot be listened on; the message says which and why.",
     ),
     event(
+        Level::ERROR,
+        "empty_secret",
+        &[],
+        "The secret is empty and the service manager's listeners can be reached from elsewhere: the \
+         server does not start.",
+    ),
+    event(
         Level::DEBUG,
         "family_lacking",
         &["address"],
@@ -108,7 +134,7 @@ pub static EVENTS: &[EventKind] = &[
     event(
         Level::WARN,
         "descriptor_limit",
-        &["error", "limit", "wanted"],
+        &["error"],
         "The limit on open files is too low for limits.max_connections, or cannot be raised.",
     ),
     event(
@@ -122,6 +148,18 @@ pub static EVENTS: &[EventKind] = &[
         "notify_failed",
         &["error"],
         "The service manager could not be told of the server's state.",
+    ),
+    event(
+        Level::WARN,
+        "dumpable",
+        &["error"],
+        "The system does not let the process keep its memory from core dumps and other processes.",
+    ),
+    event(
+        Level::ERROR,
+        "worker_stuck",
+        &["worker"],
+        "A worker does not turn; while that is so the service manager's watchdog is not fed.",
     ),
     event(
         Level::ERROR,

@@ -79,7 +79,6 @@ impl Log {
     }
 
     /// Logs at this level from now on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a reload calls it, with log.level"))]
     pub(super) fn set_level(&self, level: LogLevel) {
         // It fails only where the log of the process is not this one, but a test's.
         let _ = self.level.reload(filter(level));
