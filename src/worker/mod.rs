@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
+use crate::config::MOST_WORKERS;
 use crate::connection::keepalive::Rounds;
 use crate::connection::socket::{AcceptedSocket, Socket};
 use crate::connection::table::Settings;
@@ -27,12 +28,14 @@ use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
 use crate::hub::Hub;
-use crate::hub::mail::WorkerId;
+use crate::hub::mail::{MAX_WORKERS, WorkerId};
 use crate::hub::placement::Placement;
 use mailbox::{Envelope, Mailbox};
 
 /// Commands that may wait for a worker. Accepted sockets come this way, so it bounds those too.
 const COMMANDS: usize = 1024;
+
+const _: () = assert!(MOST_WORKERS.get() <= MAX_WORKERS, "sets of workers hold as many as may be");
 
 /// What a worker is told by the daemon.
 #[derive(Debug)]
