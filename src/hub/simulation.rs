@@ -378,7 +378,8 @@ fn a_channel_may_go_in_the_very_turn_that_closed_a_batch_of_it() {
     hub.settle();
     assert_eq!(hub.queue(reader).messages(), 1);
     hub.publish(next, "i", &Publish { channel: "b".into(), data: &large }).expect("granted");
-    (hub.leave(next), hub.leave(reader));
+    hub.leave(next);
+    hub.leave(reader);
     hub.settle();
     assert_eq!((hub.channels(), hub.members(), hub.queued()), (0, 0, 0));
 }

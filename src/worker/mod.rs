@@ -5,6 +5,8 @@
 //! dirty queue once. Nothing waits for a timer; an idle worker flushes at once.
 
 mod mailbox;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::io;
@@ -16,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
+use tokio::task::{JoinSet, spawn_local};
 
 use crate::config::MOST_WORKERS;
 use crate::connection::keepalive::Rounds;
@@ -109,11 +111,10 @@ impl Workers {
             };
             let runtime = Builder::new_current_thread();
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn({
-                let broken = broken_tx.clone();
+                let ended = Ended(me, broken_tx.clone());
                 move || {
+                    let _ended = ended;
                     run(runtime, start);
-                    // Nobody listens any more where the whole server goes down.
-                    let _ = broken.blocking_send(me);
                 }
             })?;
             workers.commands.push(commands);
@@ -149,6 +150,16 @@ impl Workers {
             // A panic in it has been logged where it was.
             let _ = thread.join();
         }
+    }
+}
+
+/// Tells of a worker's end, a panic of its thread too.
+struct Ended(WorkerId, mpsc::Sender<WorkerId>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // There is room for every worker. Nobody listens any more where the whole server goes down.
+        let _ = self.1.try_send(self.0);
     }
 }
 
@@ -188,14 +199,16 @@ async fn live(start: Start) {
         application(),
     );
     let front = Front::new(connections.clone(), shared, rules);
-    spawn_local(mailbox.take_all(connections.clone()));
-    spawn_local(ping(connections.clone()));
-    spawn_local(expire(connections.clone()));
+    // None of them ends but by a panic, in it or in the hub.
+    let mut tasks = JoinSet::new();
+    tasks.spawn_local(mailbox.take_all(connections.clone()));
+    tasks.spawn_local(ping(connections.clone()));
+    tasks.spawn_local(expire(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
-    let turns = spawn_local(turn::end_turns(connections.clone(), me, mailboxes));
+    tasks.spawn_local(turn::end_turns(connections.clone(), me, mailboxes));
     tokio::select! {
-        _ = turns => {
-            tracing::error!(event = "worker_failed", worker = me.0, "a panic left the hub half changed");
+        _ = tasks.join_next() => {
+            tracing::error!(event = "worker_failed", worker = me.0, "a panic left this worker half working");
         }
         () = obey(front, told) => {}
     }
