@@ -12,7 +12,7 @@ use crate::connection::socket::AcceptedSocket;
 use crate::connection::table::Settings;
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
-use crate::worker::{Broken, NewApplication, Workers};
+use crate::worker::workers::{Broken, NewApplication, Workers};
 
 /// The longest that a healthy worker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);

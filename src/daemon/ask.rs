@@ -1,0 +1,124 @@
+//! What may be asked of the running daemon, and what it answers: the same for the control socket and for whatever
+//! else asks. The answers are what goes over the wire, so a tool of the same version reads them back.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+/// Asked of the daemon's one loop, which answers in its own time. Dropped unanswered, the daemon is going down.
+#[derive(Debug)]
+pub enum Ask {
+    /// Read the configuration again and put it in force, all or nothing. Answered by the outcome of a reload
+    /// that began after this was asked.
+    Reload(oneshot::Sender<ReloadOutcome>),
+    /// The same without putting it in force: what would change.
+    Check(oneshot::Sender<ReloadOutcome>),
+    /// Go down, as SIGTERM asks for.
+    Drain(oneshot::Sender<()>),
+    /// How it is.
+    Status(oneshot::Sender<Status>),
+    /// Who is connected.
+    Connections(oneshot::Sender<Vec<ConnectionInfo>>),
+    /// Close the connection of this id with 4002; whether it was there.
+    Disconnect(uuid::Uuid, oneshot::Sender<bool>),
+}
+
+/// What a reload came to, or would.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReloadOutcome {
+    /// Everything that can hold without a restart holds.
+    Done(Reloaded),
+    /// Nothing has changed: why, one line a fault.
+    Rejected(Vec<String>),
+    /// The daemon is going down and reloads no more.
+    Draining,
+}
+
+/// What changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// One line a key that has changed, secrets masked.
+    pub changes: Vec<String>,
+    /// One line a key that waits for a restart.
+    pub restart: Vec<String>,
+    /// What is worth knowing.
+    pub warnings: Vec<String>,
+    /// Connections that rest on a key which is accepted no more, to be closed over the time configured.
+    pub withdrawn: usize,
+}
+
+/// How the daemon is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version that runs.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// `running` or `draining`.
+    pub state: String,
+    /// Addresses it listens on.
+    pub listening: Vec<String>,
+    /// The configuration file in force.
+    pub configuration: Option<String>,
+    /// Workers.
+    pub workers: usize,
+    /// Open connections.
+    pub connections: u64,
+    /// The most there may be.
+    pub max_connections: usize,
+    /// Sockets accepted and not upgraded.
+    pub pending: usize,
+    /// Channels known, counted once a worker that knows them.
+    pub channels: u64,
+    /// Bytes waiting in all outbound queues.
+    pub queued_bytes: u64,
+    /// Messages published since the start.
+    pub messages_in: u64,
+    /// Messages delivered since the start.
+    pub messages_out: u64,
+    /// Handshakes refused since the start.
+    pub handshakes_refused: u64,
+    /// Publishes refused since the start.
+    pub publishes_refused: u64,
+    /// Messages dropped from the queues of slow consumers since the start.
+    pub messages_dropped: u64,
+    /// Connections closed as slow consumers since the start.
+    pub slow_consumers: u64,
+    /// The last reload, if there was one.
+    pub last_reload: Option<LastReload>,
+}
+
+/// How the last reload went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastReload {
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Whether it was put in force.
+    pub done: bool,
+    /// The first fault where it was not.
+    pub fault: Option<String>,
+}
+
+/// One open connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionInfo {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Where it comes from.
+    pub peer: String,
+    /// The `sub` of its token.
+    pub subject: Option<String>,
+    /// The worker it is on.
+    pub worker: u8,
+    /// Seconds since it opened.
+    pub age_seconds: u64,
+    /// How many channels it reads.
+    pub reads: usize,
+    /// How many it may write.
+    pub writes: usize,
+    /// Bytes that wait for it.
+    pub queued_bytes: usize,
+    /// `open` or `closing`.
+    pub state: String,
+}
