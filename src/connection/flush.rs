@@ -49,10 +49,9 @@ impl Connections {
 
     /// Flushes one queue; how many bytes its socket took.
     pub(super) fn flush_one(&self, connection: &Connection) -> usize {
-        let written = self
-            .hub
-            .borrow_mut()
-            .with_queue(connection.key, |queue, pool| write(connection, queue, pool));
+        let written = self.in_hub(|hub| {
+            hub.with_queue(connection.key, |queue, pool| write(connection, queue, pool))
+        });
         self.counters.messages_out.add(u64::from(written.messages));
         self.counters.bytes_out.add(written.bytes as u64);
         match written.stopped {
@@ -102,10 +101,9 @@ impl Connections {
                 connection.close(self, CloseReason::SlowConsumer);
             }
             SlowConsumer::Drop => {
-                let dropped = self
-                    .hub
-                    .borrow_mut()
-                    .with_queue(connection.key, |queue, pool| queue.drop_oldest(bound, pool));
+                let dropped = self.in_hub(|hub| {
+                    hub.with_queue(connection.key, |queue, pool| queue.drop_oldest(bound, pool))
+                });
                 self.counters.dropped.add(dropped);
                 connection.log_dropped(dropped);
             }

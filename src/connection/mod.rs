@@ -528,11 +528,14 @@ impl fmt::Debug for Connection {
 
 /// The task of a connection, from its first byte to its last; it leaves no trace on any way out.
 async fn run(all: Rc<Connections>, connection: Rc<Connection>) {
+    let mut failed = false;
     loop {
         let turns = std::future::poll_fn(|cx| connection.turn(&all, cx));
-        if all.guard(turns).await.is_ok() {
+        // After a second fault nobody is told any more, and a broken worker is about to end.
+        if all.guard(turns).await.is_ok() || failed || all.is_broken() {
             break;
         }
+        failed = true;
         // A fault of ours: the queue stands outside of what broke, so the peer can be told.
         all.counters.faults.add(1);
         connection.forget_inbound();

@@ -102,8 +102,7 @@ pub struct Connections {
     opening: RefCell<Vec<(MemberKey, Waker)>>,
     /// Who ends the turn.
     turner: RefCell<Option<Waker>>,
-    /// Set while the hub changes: a panic then leaves it half changed.
-    in_hub: Cell<bool>,
+    /// A panic left the hub half changed.
     broken: Cell<bool>,
     draining: Cell<bool>,
 }
@@ -131,7 +130,6 @@ impl Connections {
             expiring: RefCell::default(),
             opening: RefCell::new(Vec::new()),
             turner: RefCell::new(None),
-            in_hub: Cell::new(false),
             broken: Cell::new(false),
             draining: Cell::new(false),
         })
@@ -291,11 +289,17 @@ impl Connections {
     // ---- what connections call
 
     /// Changes the hub, and has the turn ended if there is something to do then.
-    pub(super) fn change_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
-        self.in_hub.set(true);
-        let result = change(&mut self.hub.borrow_mut());
-        self.in_hub.set(false);
+    pub(crate) fn change_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
+        let result = self.in_hub(change);
         self.nudge();
+        result
+    }
+
+    /// Changes the hub. Whatever task panics in it, the worker is broken then: half of a change is done.
+    pub(super) fn in_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
+        let half_done = HalfDone(self);
+        let result = change(&mut self.hub.borrow_mut());
+        std::mem::forget(half_done);
         result
     }
 
@@ -323,20 +327,14 @@ impl Connections {
         }
     }
 
-    /// Runs a connection's task so that a panic in it is its own end only; one in the hub is the worker's.
+    /// Runs a connection's task so that a panic in it is its own end only, unless it was in the hub.
     ///
     /// # Errors
     /// Where it panicked. What the panic carried is forgotten: it can hold what a client sent.
     pub(super) async fn guard<T>(&self, task: impl Future<Output = T>) -> Result<T, Panicked> {
         match AssertUnwindSafe(task).catch_unwind().await {
             Ok(done) => Ok(done),
-            Err(_) => {
-                if self.in_hub.get() {
-                    self.broken.set(true);
-                    self.nudge();
-                }
-                Err(Panicked)
-            }
+            Err(_) => Err(Panicked),
         }
     }
 
@@ -359,7 +357,9 @@ impl Connections {
     /// Takes a member that never became a connection out again.
     pub(super) fn abandon(&self, key: MemberKey) {
         self.opening.borrow_mut().retain(|(other, _)| *other != key);
-        self.change_hub(|hub| hub.leave(key));
+        if !self.broken.get() {
+            self.change_hub(|hub| hub.leave(key));
+        }
     }
 
     /// Puts a connection in its place and starts its task.
@@ -394,6 +394,16 @@ impl Connections {
     }
 }
 
+/// Dropped by a panic in the middle of a change of the hub.
+struct HalfDone<'a>(&'a Connections);
+
+impl Drop for HalfDone<'_> {
+    fn drop(&mut self) {
+        self.0.broken.set(true);
+        self.0.nudge();
+    }
+}
+
 /// A task ended by a panic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panicked;
@@ -416,5 +426,24 @@ impl Drop for Leaving {
             all.change_hub(|hub| hub.leave(connection.key));
         }
         connection.log_end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::relay::Relay;
+    use crate::hub::placement::Placement;
+
+    #[test]
+    fn a_panic_in_a_change_of_the_hub_breaks_the_worker_whichever_task_it_was_in() {
+        let hub = Hub::new(WorkerId(0), Placement::new(1));
+        let settings = Settings::from(&Config::default());
+        let counters = Arc::new([Arc::default()]);
+        let all = Connections::new(hub, WorkerId(0), counters, settings, Box::<Relay>::default());
+        let unwound = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            all.take_mail(WorkerId(1), std::iter::repeat_with(|| panic!("half way")));
+        }));
+        assert!(unwound.is_err() && all.is_broken());
     }
 }

@@ -58,7 +58,7 @@ pub struct Hub {
     rings: RingPool,
     /// Bytes that wait in all queues together.
     queued: usize,
-    /// Channels with a batch open.
+    /// Channels that have had a batch in this turn, each once.
     batches: Vec<ChannelKey>,
     /// For each worker, bytes of deliveries mailed to it that it has not taken yet.
     mailed: Vec<usize>,
@@ -255,7 +255,8 @@ impl Hub {
         if channel.readers.is_empty() && channel.interested.is_empty() {
             return Ok(());
         }
-        if channel.batch.len() == 0 {
+        if !channel.listed {
+            channel.listed = true;
             self.batches.push(channel_key);
         }
         let bytes = channel.batch.push(publisher, &delivery);
@@ -290,14 +291,15 @@ impl Hub {
     /// Ends the turn: what it brought goes to the queues here and to the other workers' mail.
     pub fn settle(&mut self) {
         while let Some(key) = self.batches.pop() {
+            self.channels[key as usize].listed = false;
             self.close_batch(key);
+            self.forget_if_idle(key);
         }
     }
 
     fn close_batch(&mut self, key: ChannelKey) {
         let channel = &mut self.channels[key as usize];
         if channel.batch.len() == 0 {
-            self.forget_if_idle(key);
             return;
         }
         let delivery = channel.batch.close();
@@ -310,7 +312,6 @@ impl Hub {
                 .push(Mail::Deliver { channel: channel.name.clone(), delivery: delivery.clone() });
         }
         self.deliver(key, &delivery);
-        self.forget_if_idle(key);
     }
 
     /// Puts a delivery into the queues of the channel's subscribers here.
@@ -410,7 +411,8 @@ impl Hub {
                 if channel.interested.intersects(self.behind) {
                     waits_for = channel.interested;
                 }
-                if channel.batch.len() == 0 {
+                if !channel.listed {
+                    channel.listed = true;
                     self.batches.push(key);
                 }
                 channel.batch.extend(publisher, frames, messages);

@@ -9,6 +9,8 @@
 
 mod mailbox;
 mod paced;
+#[cfg(test)]
+mod tests;
 mod turn;
 pub mod workers;
 
@@ -19,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
 use crate::connection::Connections;
 use crate::connection::close::CloseReason;
@@ -75,14 +77,16 @@ async fn live(start: Start) {
         application(),
     );
     let front = Front::new(connections.clone(), shared, rules);
-    spawn_local(mailbox.take_all(connections.clone()));
-    spawn_local(ping(connections.clone()));
-    spawn_local(tick(connections.clone()));
+    // None of them ends but by a panic, in it or in the hub.
+    let mut tasks = JoinSet::new();
+    tasks.spawn_local(mailbox.take_all(connections.clone()));
+    tasks.spawn_local(ping(connections.clone()));
+    tasks.spawn_local(tick(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
-    let turns = spawn_local(turn::end_turns(connections, me, mailboxes));
+    tasks.spawn_local(turn::end_turns(connections, me, mailboxes));
     tokio::select! {
-        _ = turns => {
-            tracing::error!(event = "worker_failed", worker = me.0, "a panic left the hub half changed");
+        _ = tasks.join_next() => {
+            tracing::error!(event = "worker_failed", worker = me.0, "a panic left this worker half working");
         }
         () = obey(front, told) => {}
     }
