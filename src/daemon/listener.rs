@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
@@ -24,6 +23,12 @@ const BACKLOG: i32 = 4096;
 /// How long accepting rests where descriptors have run out, at first and at most.
 const REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How long a handshake that has begun may take to end before its listener closes: a round trip to the other side
+/// of the world.
+const LAST_STEP: Duration = Duration::from_millis(300);
+/// The number of a network interface that does not exist: nothing ever comes in there.
+#[cfg(target_os = "linux")]
+const NO_INTERFACE: std::num::NonZeroU32 = std::num::NonZeroU32::new(i32::MAX as u32).unwrap();
 
 /// An address that could not be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -123,12 +128,38 @@ impl Listener {
         self.share(false);
     }
 
+    /// Lets whoever comes now come to the listener that has taken its place, or to nobody, as if this one were closed.
+    /// Those whose handshake has begun stay with it.
+    fn step_aside(&self) {
+        #[cfg(target_os = "linux")]
+        if let Listener::Tcp(listener) = self {
+            // Without it a newcomer in the last instant might be reset, at worst.
+            let _ = socket2::SockRef::from(listener).bind_device_by_index_v4(Some(NO_INTERFACE));
+        }
+    }
+
+    /// Who waits by now; `WouldBlock` where nobody does.
+    fn accept_now(&self) -> io::Result<(AcceptedSocket, Peer)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (socket, peer) = socket2::SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+                Ok((AcceptedSocket::Tcp(socket.into()), as_peer(peer)))
+            }
+            Listener::Unix(listener, _) => {
+                let (socket, _) = socket2::SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                Ok((AcceptedSocket::Unix(socket.into()), Peer::Unix))
+            }
+        }
+    }
+
     async fn accept(&self) -> io::Result<(AcceptedSocket, Peer)> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                Ok((AcceptedSocket::Tcp(stream.into_std()?), Peer::Address(peer)))
+                Ok((AcceptedSocket::Tcp(stream.into_std()?), as_peer(peer)))
             }
             Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
@@ -136,6 +167,11 @@ impl Listener {
             }
         }
     }
+}
+
+/// A peer of TCP; one of IPv4 by its own address, also where the listener is of both families.
+fn as_peer(peer: SocketAddr) -> Peer {
+    Peer::Address(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
 /// Binds everything that the configuration asks for, or nothing.
@@ -313,10 +349,23 @@ pub(super) async fn accept_until(
     }
 }
 
-/// Accepts who waits by now: closing the listener would reset them.
+/// Accepts whoever has come, since closing the listener resets them: also those whose handshake is under way.
 async fn empty(listener: &Listener, workers: &Workers) {
-    while let Some(Ok((socket, peer))) = listener.accept().now_or_never() {
-        workers.accept(socket, peer).await;
+    listener.step_aside();
+    accept_waiting(listener, workers).await;
+    tokio::time::sleep(LAST_STEP).await;
+    accept_waiting(listener, workers).await;
+}
+
+/// Accepts until the kernel has nobody more. The runtime is not asked: it knows of those only who had come when it
+/// last looked.
+async fn accept_waiting(listener: &Listener, workers: &Workers) {
+    loop {
+        match listener.accept_now() {
+            Ok((socket, peer)) => workers.accept(socket, peer).await,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => return,
+        }
     }
 }
 

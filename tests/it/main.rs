@@ -20,6 +20,7 @@ mod order;
 mod origins;
 mod proofs;
 mod refusals;
+mod reload;
 mod second_opinion;
 mod tokens;
 mod vanished;
