@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::listener::{BindError, Listener, accept_until, bind, bind_all, bind_over};
+use super::bind::{BindError, bind, bind_all, bind_over};
+use super::listener::{Listener, accept_until};
 use crate::config::{Config, ListenAddress};
 use crate::worker::Workers;
 
@@ -146,11 +147,9 @@ impl Listeners {
     /// Accepts from the new ones, then no more from the old ones, which are closed when this returns; open
     /// connections stay.
     pub(super) async fn commit(&mut self, prepared: Prepared) {
-        let Prepared { fresh, stays, defaults } = prepared;
+        let Prepared { mut fresh, stays, defaults } = prepared;
         self.defaults = defaults;
-        for (_, listener) in &fresh {
-            listener.stop_sharing();
-        }
+        fresh.iter_mut().for_each(|(_, listener)| listener.take_over());
         let old = std::mem::take(&mut self.running);
         fresh.into_iter().for_each(|(asked, listener)| self.run(asked, listener));
         let fresh = std::mem::take(&mut self.running);

@@ -3,12 +3,14 @@
 //! [`run`] is its beginning from top to bottom, `server` the loop after that. Nothing below this module knows
 //! of signals or of a service manager.
 //!
-//! - `listeners`, `listener`, `activation`: where it is reached. `reload`: a new configuration, all or nothing.
+//! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
+//! - `reload`: a new configuration, all or nothing.
 //! - `log`, [`events`]: what administrators read.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears. [`ask`]: what tools may ask.
 
 mod activation;
 pub mod ask;
+mod bind;
 mod descriptors;
 mod drain;
 mod listener;
@@ -17,6 +19,7 @@ mod log;
 mod manager;
 mod reload;
 mod server;
+mod socket_file;
 mod watchdog;
 
 pub use log::events;
@@ -97,7 +100,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         for fault in &faults {
             tracing::error!(event = "bind_failed", "{fault}");
         }
-        faults.iter().map(listener::BindError::exit_code).max().unwrap_or(INTERNAL)
+        faults.iter().map(bind::BindError::exit_code).max().unwrap_or(INTERNAL)
     })?;
     let shared = Arc::new(Shared::new(config.workers.get()));
     shared.pending.set_most(config.limits.max_pending);

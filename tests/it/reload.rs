@@ -340,24 +340,26 @@ fn the_size_of_messages_changes_at_once_for_open_connections() {
     publisher.closed_with(1009);
 }
 
+/// Messages of 50 KB, with which `reader` keeps up.
+fn publish_long(publisher: &mut Client, reader: &mut Client, count: usize) {
+    let long = "x".repeat(50_000);
+    for _ in 0..count {
+        publisher.publish("c", &long);
+        reader.hears("c", &long);
+    }
+}
+
 #[test]
 fn the_outbound_queue_changes_at_once_for_open_connections() {
     let server = Setup::of_file(&file(&["limits.outbound_queue = \"64MiB\""])).start();
     let lazy = server.lazy_subscriber(&["c"]);
     let mut reader = server.subscriber(&["c"]);
     let mut publisher = server.publisher(&["c"]);
-    let long = "x".repeat(4000);
-    let mut publish = |count: usize| {
-        for _ in 0..count {
-            publisher.publish("c", &long);
-            reader.hears("c", &long);
-        }
-    };
     // 8 MB, of which the kernels keep a part.
-    publish(2000);
+    publish_long(&mut publisher, &mut reader, 160);
     assert_eq!(server.info()["connections"], 3);
     server.takes(&file(&["limits.outbound_queue = \"64KiB\""]));
-    publish(10);
+    publish_long(&mut publisher, &mut reader, 2);
     server.until_connections(2);
     drop(lazy);
 }
@@ -370,17 +372,10 @@ fn what_becomes_of_slow_consumers_changes_at_once() {
     let lazy = server.lazy_subscriber(&["c"]);
     let mut reader = server.subscriber(&["c"]);
     let mut publisher = server.publisher(&["c"]);
-    let long = "x".repeat(4000);
-    let mut publish = |count: usize| {
-        for _ in 0..count {
-            publisher.publish("c", &long);
-            reader.hears("c", &long);
-        }
-    };
-    publish(2000);
+    publish_long(&mut publisher, &mut reader, 160);
     assert_eq!(server.info()["connections"], 3);
     server.takes(&file(&[small]));
-    publish(100);
+    publish_long(&mut publisher, &mut reader, 4);
     server.until_connections(2);
     drop(lazy);
 }
@@ -577,9 +572,7 @@ fn listening_moves_between_overlapping_addresses_of_one_port_and_refuses_nobody(
     let server = Setup::of_file(&listen("127.0.0.1")).start();
     let mut lasting = server.open(&grant(&["c"], &["c"]));
     let newcomers = ConnectLoop::start(local(port));
-    for address in
-        [wide, "127.0.0.1", "[::]", "127.0.0.1", "[::]", wide, "[::]", wide, "127.0.0.1", wide]
-    {
+    for address in [wide, "127.0.0.1", "[::]", "127.0.0.1", "[::]", wide, "[::]"] {
         newcomers.answers(20);
         let status = server.takes(&listen(address));
         assert_eq!(
