@@ -68,7 +68,7 @@ fn hear_numbers(mut subscriber: Client, channel: &str) -> usize {
 #[test]
 fn two_hundred_connections_lose_nothing_through_reloads_good_and_bad() {
     const CHANNELS: [&str; 4] = ["north", "east", "south", "west"];
-    let reloads = count("PHILOTE_TEST_RELOADS", 40);
+    let reloads = count("PHILOTE_TEST_RELOADS", 200);
     let server = Setup::of_file(&file(&[])).start();
     let stop = Arc::new(AtomicBool::new(false));
     let mut subscribers = Vec::new();
@@ -340,6 +340,9 @@ fn the_size_of_messages_changes_at_once_for_open_connections() {
     publisher.closed_with(1009);
 }
 
+/// A peer that reads nothing does not answer a Close either.
+const HASTY: &str = "websocket.close_timeout = \"100ms\"";
+
 /// Messages of 50 KB, with which `reader` keeps up.
 fn publish_long(publisher: &mut Client, reader: &mut Client, count: usize) {
     let long = "x".repeat(50_000);
@@ -351,14 +354,14 @@ fn publish_long(publisher: &mut Client, reader: &mut Client, count: usize) {
 
 #[test]
 fn the_outbound_queue_changes_at_once_for_open_connections() {
-    let server = Setup::of_file(&file(&["limits.outbound_queue = \"64MiB\""])).start();
+    let server = Setup::of_file(&file(&["limits.outbound_queue = \"64MiB\"", HASTY])).start();
     let lazy = server.lazy_subscriber(&["c"]);
     let mut reader = server.subscriber(&["c"]);
     let mut publisher = server.publisher(&["c"]);
     // 8 MB, of which the kernels keep a part.
     publish_long(&mut publisher, &mut reader, 160);
     assert_eq!(server.info()["connections"], 3);
-    server.takes(&file(&["limits.outbound_queue = \"64KiB\""]));
+    server.takes(&file(&["limits.outbound_queue = \"64KiB\"", HASTY]));
     publish_long(&mut publisher, &mut reader, 2);
     server.until_connections(2);
     drop(lazy);
@@ -368,13 +371,13 @@ fn the_outbound_queue_changes_at_once_for_open_connections() {
 fn what_becomes_of_slow_consumers_changes_at_once() {
     let small = "limits.outbound_queue = \"64KiB\"";
     let drop_oldest = "websocket.slow_consumer = \"drop\"";
-    let server = Setup::of_file(&file(&[small, drop_oldest])).start();
+    let server = Setup::of_file(&file(&[small, drop_oldest, HASTY])).start();
     let lazy = server.lazy_subscriber(&["c"]);
     let mut reader = server.subscriber(&["c"]);
     let mut publisher = server.publisher(&["c"]);
     publish_long(&mut publisher, &mut reader, 160);
     assert_eq!(server.info()["connections"], 3);
-    server.takes(&file(&[small]));
+    server.takes(&file(&[small, HASTY]));
     publish_long(&mut publisher, &mut reader, 4);
     server.until_connections(2);
     drop(lazy);
@@ -586,6 +589,7 @@ fn listening_moves_between_overlapping_addresses_of_one_port_and_refuses_nobody(
     }
     newcomers.stop();
     lasting.round_trip();
+    lasting.close();
     server.stop();
 }
 
