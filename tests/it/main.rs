@@ -18,6 +18,7 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod readme;
 mod refusals;
 mod second_opinion;
 mod tokens;
