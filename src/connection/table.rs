@@ -105,6 +105,8 @@ pub struct Connections {
     /// A panic left the hub half changed.
     broken: Cell<bool>,
     draining: Cell<bool>,
+    /// What is left of the messages of this turn for whoever comes first.
+    pub(super) messages_left: Cell<usize>,
 }
 
 impl Connections {
@@ -132,6 +134,7 @@ impl Connections {
             turner: RefCell::new(None),
             broken: Cell::new(false),
             draining: Cell::new(false),
+            messages_left: Cell::new(super::MESSAGES_OF_A_TURN),
         })
     }
 
@@ -165,6 +168,7 @@ impl Connections {
 
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
+        self.messages_left.set(super::MESSAGES_OF_A_TURN);
         let (opened, credited) = {
             let mut hub = self.hub.borrow_mut();
             hub.settle();

@@ -70,7 +70,7 @@ async fn live(start: Start) {
     let Start { me, placement, shared, rules, settings, application, mailboxes, mailbox, told } =
         start;
     let connections = Connections::new(
-        Hub::new(me, placement),
+        Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
         me,
         shared.counters.clone(),
         settings,
