@@ -10,7 +10,9 @@ use std::path::Path;
 
 use philote::config::{markdown_table, reference};
 use philote::connection::close::CloseReason;
+use philote::daemon::events::EVENTS;
 use philote::protocol::Malformed;
+use rustix::process::Signal;
 
 use crate::support::client::Client;
 use crate::support::http::{Request, Response, connect};
@@ -64,6 +66,17 @@ fn every_block_is_known() {
         "yaml kubernetes",
     ];
     assert_eq!(found, known);
+}
+
+#[test]
+fn every_file_that_is_linked_to_exists() {
+    let (_, around) = parts();
+    let links = around.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let files: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).is_file(), "{file}");
+    }
 }
 
 // Commands.
@@ -158,6 +171,31 @@ fn the_exit_codes_are_those_of_the_binary() {
         assert!(listed.contains(&code), "{code}");
     }
     assert_eq!(listed, [0, 64, 69, 70, 77, 78]);
+}
+
+#[test]
+fn signals_do_what_is_listed() {
+    let rows = table("signal");
+    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
+    assert_eq!(listed, BTreeSet::from(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"]));
+    let server = Server::start();
+    for (signal, event) in [(Signal::HUP, "event=reload "), (Signal::USR1, "event=status ")] {
+        server.signal(signal);
+        server.logs(event, |line| line.contains(event));
+    }
+    let _open = server.subscriber(&["c"]);
+    server.signal(Signal::QUIT);
+    let ended = server.ended();
+    assert!(ended.status.success() && ended.log.contains("cut=1"), "{}", ended.log);
+}
+
+#[test]
+fn events_have_the_names_that_are_listed() {
+    let rows = table("event");
+    for name in rows.iter().flat_map(|row| row[0].split(", ")) {
+        let name = name.trim_matches('`');
+        assert!(EVENTS.iter().any(|event| event.name == name), "{name}");
+    }
 }
 
 // Configuration.
@@ -382,6 +420,7 @@ fn the_close_codes_are_those_of_the_server() {
         CloseReason::Protocol("in other words"),
         CloseReason::Malformed(Malformed::NotUtf8),
         CloseReason::TokenExpired,
+        CloseReason::KeyWithdrawn,
         CloseReason::TooBig,
         CloseReason::Fault,
         CloseReason::SlowConsumer,
