@@ -3,6 +3,7 @@
 //! [`run`] is that life from top to bottom. Nothing below this module knows of signals or of a service manager.
 
 pub mod ask;
+pub mod control;
 mod listener;
 mod log;
 
