@@ -36,6 +36,8 @@ pub struct Counters {
     pub queued: Counter,
     /// Connections opened.
     pub opened: Counter,
+    /// Times that it has shown that it turns: one a second.
+    pub beats: Counter,
     /// Handshakes refused.
     pub refused: Counter,
     /// Messages published.

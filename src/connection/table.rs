@@ -7,13 +7,13 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
 use super::close::CloseReason;
 use super::keepalive::Rounds;
-use super::{Application, Connection, Ending, run};
+use super::{Application, Connection, Ending, Peer, run};
 use crate::config::{Config, SlowConsumer};
 use crate::counters::Counters;
 use crate::hub::mail::{Mail, WorkerId};
@@ -55,6 +55,27 @@ impl From<&Config> for Settings {
             pong_timeout: config.websocket.pong_timeout,
         }
     }
+}
+
+/// What can be told of a connection.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The `sub` of its token.
+    pub subject: Option<Box<str>>,
+    /// Since when it is open.
+    pub since: Instant,
+    /// How many channels it reads.
+    pub reads: usize,
+    /// How many it may write.
+    pub writes: usize,
+    /// Bytes that wait for its socket.
+    pub queued: usize,
+    /// Whether neither side has closed it.
+    pub open: bool,
 }
 
 /// The connections of one worker.
@@ -191,12 +212,36 @@ impl Connections {
         self.nudge();
     }
 
-    /// Closes every connection, and each that is still to come, since the server goes down.
+    /// Closes each connection that is still to come, since the server goes down.
     pub fn drain(&self) {
         self.draining.set(true);
-        for connection in self.snapshot() {
-            self.close(&connection, CloseReason::ShuttingDown);
-        }
+    }
+
+    /// The connection of this id.
+    pub fn find(&self, id: uuid::Uuid) -> Option<Rc<Connection>> {
+        self.table
+            .borrow()
+            .iter()
+            .flatten()
+            .find(|connection| connection.identity.id == id)
+            .cloned()
+    }
+
+    /// Describes a connection; None where it has gone meanwhile.
+    pub fn view(&self, connection: &Rc<Connection>) -> Option<View> {
+        self.get(connection.key).filter(|present| Rc::ptr_eq(present, connection))?;
+        let hub = self.hub.borrow();
+        let (reads, writes) = hub.grants(connection.key);
+        Some(View {
+            id: connection.identity.id,
+            peer: connection.identity.peer,
+            subject: connection.identity.subject.clone(),
+            since: connection.since,
+            reads,
+            writes,
+            queued: hub.queue(connection.key).bytes(),
+            open: connection.is_open(),
+        })
     }
 
     /// Closes the connections whose tokens have expired by `now`, in seconds since 1970: looked at again

@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::oneshot;
 
+use super::listeners::{Bound, End};
 use crate::config::{Config, ListenAddress};
 use crate::connection::Peer;
 use crate::connection::socket::AcceptedSocket;
@@ -32,7 +35,7 @@ pub(super) struct BindError {
 }
 
 impl BindError {
-    fn new(address: &impl ToString, error: io::Error) -> BindError {
+    pub(super) fn new(address: &impl ToString, error: io::Error) -> BindError {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 "is another server running? stop it, or choose another address"
@@ -59,8 +62,8 @@ impl BindError {
 pub(super) enum Listener {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix stream socket, whose file is removed at the end.
-    Unix(UnixListener, SocketFile),
+    /// A Unix stream socket; its file is removed at the end, if it is ours.
+    Unix(UnixListener, #[allow(dead_code, reason = "held for its end")] Option<SocketFile>),
 }
 
 /// The file of a Unix listener; removed when it is dropped.
@@ -81,7 +84,11 @@ impl Listener {
             Listener::Tcp(listener) => listener
                 .local_addr()
                 .map_or_else(|_| "tcp".to_owned(), |address| address.to_string()),
-            Listener::Unix(_, file) => format!("unix:{}", file.0.display()),
+            Listener::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                path.map_or_else(|| "unix".to_owned(), |path| format!("unix:{}", path.display()))
+            }
         }
     }
 
@@ -91,6 +98,29 @@ impl Listener {
             Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
             Listener::Unix(..) => None,
         }
+    }
+
+    /// Whether only this machine can reach it.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Listener::Tcp(listener) => {
+                listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+            }
+            Listener::Unix(..) => true,
+        }
+    }
+
+    /// Lets other sockets of ours bind an overlapping address, or not any more.
+    fn share(&self, shared: bool) {
+        if let Listener::Tcp(listener) = self {
+            // Without it the bind that wants it fails, which is told.
+            let _ = socket2::SockRef::from(listener).set_reuse_port(shared);
+        }
+    }
+
+    /// Refuses every other socket the same address, as from the start.
+    pub(super) fn stop_sharing(&self) {
+        self.share(false);
     }
 
     async fn accept(&self) -> io::Result<(AcceptedSocket, Peer)> {
@@ -112,45 +142,41 @@ impl Listener {
 ///
 /// # Errors
 /// Every address that cannot be had. Of the default listeners a family that the machine lacks is left out.
-pub(super) fn bind_all(config: &Config) -> Result<Vec<Listener>, Vec<BindError>> {
-    let addresses = config.listen_addresses();
-    let both_families = addresses
-        .iter()
-        .any(|address| matches!(address, ListenAddress::Tcp { address, .. } if address.is_ipv4()));
-    let mut listeners = Vec::new();
-    let mut faults = Vec::new();
+pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
+    let by_default = config.listens_by_default();
+    let mut bound = Vec::new();
     let mut lacking = Vec::new();
-    for address in &addresses {
-        match bind(address, both_families) {
-            Ok(listener) => listeners.push(listener),
-            Err(fault) if config.listens_by_default() && lacks_family(&fault.error) => {
-                tracing::debug!(
-                    event = "family_lacking",
-                    address = fault.address,
-                    "not listening there"
-                );
-                lacking.push((address, fault));
+    let mut faults = Vec::new();
+    for address in config.listen_addresses() {
+        match bind(&address) {
+            Ok(listener) => bound.push((Some(address), listener)),
+            Err(fault) if by_default && lacks_family(&fault.error) => {
+                lacking.push((address, fault))
             }
             Err(fault) => faults.push(fault),
         }
     }
-    if listeners.is_empty() && faults.is_empty() {
+    for (address, fault) in lacking {
+        tracing::debug!(event = "family_lacking", address = fault.address, "not listening there");
+        if !bound.is_empty() {
+            continue;
+        }
         // Without IPv6 the wildcard is IPv4's.
-        for (address, fault) in lacking {
-            match address {
-                ListenAddress::Tcp { address, .. } if address.ip().is_unspecified() => {
-                    let v4 = SocketAddr::new(IpAddr::from([0, 0, 0, 0]), address.port());
-                    let v4 = ListenAddress::Tcp { address: v4, ipv6only: false };
-                    match bind(&v4, false) {
-                        Ok(listener) => listeners.push(listener),
-                        Err(fault) => faults.push(fault),
-                    }
-                }
-                _ => faults.push(fault),
-            }
+        let v4 = match &address {
+            ListenAddress::Tcp { address, .. } if address.ip().is_unspecified() => bind_tcp(
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+                false,
+                false,
+            )
+            .map_err(|error| BindError::new(address, error)),
+            _ => Err(fault),
+        };
+        match v4 {
+            Ok(listener) => bound.push((Some(address), listener)),
+            Err(fault) => faults.push(fault),
         }
     }
-    if faults.is_empty() { Ok(listeners) } else { Err(faults) }
+    if faults.is_empty() { Ok(bound) } else { Err(faults) }
 }
 
 fn lacks_family(error: &io::Error) -> bool {
@@ -158,25 +184,49 @@ fn lacks_family(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-fn bind(address: &ListenAddress, both_families: bool) -> Result<Listener, BindError> {
+/// Binds one address.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(super) fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
     match address {
-        ListenAddress::Tcp { address: socket, ipv6only } => {
-            // Beside an explicit IPv4 address the IPv6 one must not take the same port for both.
-            let only = *ipv6only || both_families;
-            bind_tcp(*socket, only).map_err(|error| BindError::new(address, error))
-        }
-        ListenAddress::Unix { path, mode, group } => {
-            bind_unix(path, *mode, group.as_deref()).map_err(|error| BindError::new(address, error))
-        }
+        ListenAddress::Tcp { address: socket, ipv6only } => bind_tcp(*socket, *ipv6only, false),
+        ListenAddress::Unix { path, mode, group } => bind_unix(path, *mode, group.as_deref()),
     }
+    .map_err(|error| BindError::new(address, error))
 }
 
-fn bind_tcp(address: SocketAddr, ipv6only: bool) -> io::Result<Listener> {
+/// Binds an address that is in use by `leaving`, listeners of our own on the same port that are about to
+/// go: all share it for that moment, which only sockets of the same user can.
+///
+/// # Errors
+/// `fault`, which is why it could not be had alone, where none of them is on that port.
+pub(super) fn bind_over(
+    address: &ListenAddress,
+    leaving: &[&Listener],
+    fault: BindError,
+) -> Result<Listener, BindError> {
+    let ListenAddress::Tcp { address: socket, ipv6only } = address else { return Err(fault) };
+    let overlapping = leaving.iter().filter(|old| old.port() == Some(socket.port()));
+    if fault.error.kind() != io::ErrorKind::AddrInUse || overlapping.clone().count() == 0 {
+        return Err(fault);
+    }
+    overlapping.clone().for_each(|old| old.share(true));
+    let bound = bind_tcp(*socket, *ipv6only, true);
+    // They go on alone if the reload is rejected after all; what is bound stays bound.
+    overlapping.for_each(|old| old.share(false));
+    bound.map_err(|error| BindError::new(address, error))
+}
+
+fn bind_tcp(address: SocketAddr, ipv6only: bool, shared: bool) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(ipv6only)?;
     }
     socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -201,7 +251,7 @@ fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<
     // Without a mode or a group the directory guards it.
     let mode = mode.unwrap_or(if group.is_some() { 0o660 } else { 0o666 });
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(Listener::Unix(listener, file))
+    Ok(Listener::Unix(listener, Some(file)))
 }
 
 /// A group's number, from its number or from /etc/group: read by ourselves, since a static binary must
@@ -223,12 +273,25 @@ pub(super) fn group_id(group: &str) -> io::Result<u32> {
         })
 }
 
-/// Accepts for ever, giving each socket to a worker. Rests where descriptors have run out: those that are
-/// connected go on, those that wait stay in the kernel's queue.
-pub(super) async fn accept_all(listener: Listener, workers: Arc<Workers>) {
+/// Accepts until it is told to stop, giving each socket to a worker. Rests where descriptors have run out:
+/// those that are connected go on, those that wait stay in the kernel's queue.
+pub(super) async fn accept_until(
+    mut stop: oneshot::Receiver<End>,
+    listener: Arc<Listener>,
+    workers: Arc<Workers>,
+) {
     let mut rest = REST;
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            end = &mut stop => {
+                if end == Ok(End::Emptied) {
+                    empty(&listener, &workers).await;
+                }
+                return;
+            }
+        };
+        match accepted {
             Ok((socket, peer)) => {
                 rest = REST;
                 workers.accept(socket, peer).await;
@@ -247,6 +310,13 @@ pub(super) async fn accept_all(listener: Listener, workers: Arc<Workers>) {
                 rest = (rest * 2).min(LONGEST_REST);
             }
         }
+    }
+}
+
+/// Accepts who waits by now: closing the listener would reset them.
+async fn empty(listener: &Listener, workers: &Workers) {
+    while let Some(Ok((socket, peer))) = listener.accept().now_or_never() {
+        workers.accept(socket, peer).await;
     }
 }
 

@@ -11,10 +11,23 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{LogFormat, LogLevel};
+pub(super) struct Log;
+#[derive(Debug, thiserror::Error)]
+#[error("log")]
+pub(super) struct LogError;
+impl LogError {
+    pub(super) fn exit_code(&self) -> u8 {
+        77
+    }
+}
+impl Log {
+    pub(super) fn set_level(&self, _: LogLevel) {}
+    pub(super) fn reopen(&self) {}
+}
 
 /// Installs the log of the process.
-pub(super) fn install(log: &Log) {
+pub(super) fn install(log: &crate::config::Log) -> Result<Log, LogError> {
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         LogFormat::Json => Box::new(
             fmt::layer()
@@ -34,6 +47,7 @@ pub(super) fn install(log: &Log) {
     };
     // One that is installed already is a test's.
     let _ = tracing_subscriber::registry().with(layer).try_init();
+    Ok(Log)
 }
 
 fn filter(level: LogLevel) -> Targets {

@@ -1,30 +1,43 @@
-//! The life of the process: signals, configuration, listeners, workers, readiness, drain.
+//! The life of the process: signals, configuration, listeners, workers, readiness, reload, drain.
 //!
-//! [`run`] is that life from top to bottom. Nothing below this module knows of signals or of a service manager.
+//! [`run`] is its beginning from top to bottom, `server` the loop after that. Nothing below this module knows
+//! of signals or of a service manager.
+//!
+//! - `listeners`, `listener`, `activation`: where it is reached. `reload`: a new configuration, all or nothing.
+//! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears. [`ask`]: what tools may ask.
 
+mod activation;
 pub mod ask;
 pub mod control;
+mod descriptors;
+mod drain;
 mod listener;
+mod listeners;
 mod log;
+mod manager;
+mod reload;
+mod server;
+mod watchdog;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_tokio::Signals;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
-use crate::config::{Config, LoadOptions, RealSources, load};
+use crate::config::{LoadOptions, Origin, RealSources, load};
 use crate::connection::relay::Relay;
 use crate::connection::table::Settings;
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
-use crate::worker::{Command, Workers};
-use listener::Listener;
+use crate::worker::Workers;
+use listeners::Listeners;
+use manager::Manager;
+use server::{Inputs, Server};
 
 /// What the daemon is started with.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +48,8 @@ pub struct Options {
 
 /// The exit code of an internal fault (sysexits.h, EX_SOFTWARE).
 const INTERNAL: u8 = 70;
-/// How often the end of a drain is looked for.
-const LOOK: Duration = Duration::from_millis(10);
+/// Questions that may wait for the loop.
+const ASKS: usize = 64;
 
 /// Lives the life of the process; its exit code.
 ///
@@ -45,7 +58,10 @@ const LOOK: Duration = Duration::from_millis(10);
 pub fn run(options: &Options) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(live(options)),
+        Ok(runtime) => match runtime.block_on(start(options)) {
+            Ok((server, inputs)) => runtime.block_on(server.run(inputs)),
+            Err(code) => ExitCode::from(code),
+        },
         Err(error) => {
             tell(&format!("philote: no runtime: {error}"));
             ExitCode::from(INTERNAL)
@@ -53,165 +69,107 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-async fn live(options: &Options) -> ExitCode {
+/// Everything that can fail, then readiness; where something does, its exit code, and nothing half started.
+async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     // Before anything else: the default of HUP, USR1 and USR2 is death.
-    let mut signals = match Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]) {
-        Ok(signals) => signals.fuse(),
-        Err(error) => {
-            tell(&format!("philote: cannot handle signals: {error}"));
-            return ExitCode::from(INTERNAL);
-        }
-    };
-    if let Err(fault) = crate::auth::self_check() {
-        tell(&format!("philote: cannot verify tokens: {fault}"));
-        return ExitCode::from(INTERNAL);
-    }
-    let loaded = match load(&RealSources, &options.load) {
-        Ok(loaded) => loaded,
-        Err(faults) => {
-            tell(&faults.to_string());
-            return ExitCode::from(faults.exit_code());
-        }
-    };
-    let config = loaded.config;
-    log::install(&config.log);
+    let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])
+        .map_err(|error| fail(&format!("philote: cannot handle signals: {error}"), INTERNAL))?;
+    crate::auth::self_check()
+        .map_err(|fault| fail(&format!("philote: cannot verify tokens: {fault}"), INTERNAL))?;
+    let loaded = load(&RealSources, &options.load)
+        .map_err(|faults| fail(&faults.to_string(), faults.exit_code()))?;
+    let config = &loaded.config;
+    let log = log::install(&config.log)
+        .map_err(|error| fail(&format!("philote: {error}"), error.exit_code()))?;
     log::log_panics();
+    keep_memory_private();
     for warning in &loaded.warnings {
         tracing::warn!(event = "configuration_warning", "{warning}");
     }
-    raise_descriptor_limit(&config);
-    let listeners = match listener::bind_all(&config) {
-        Ok(listeners) => listeners,
-        Err(faults) => {
-            let mut code = 0;
-            for fault in faults {
-                tracing::error!(event = "bind_failed", "{fault}");
-                code = code.max(fault.exit_code());
-            }
-            return ExitCode::from(code);
-        }
-    };
-    let shared = Arc::new(Shared::new(config.workers.get()));
-    let port = listeners.iter().find_map(Listener::port).unwrap_or(0);
-    shared.tcp_port.store(port, Ordering::Relaxed);
-    shared.pending.set_most(config.limits.max_pending);
-    let rules = Arc::new(Rules::from(&config));
-    let settings = Settings::from(&config);
-    let workers = match Workers::start(&shared, &rules, &settings, || Box::<Relay>::default()) {
-        Ok(workers) => workers,
-        Err(error) => {
-            tracing::error!(event = "worker_failed", %error, "cannot start a worker");
-            return ExitCode::from(INTERNAL);
-        }
-    };
-    serve(&config, listeners, &shared, workers, &mut signals).await
-}
-
-/// From ready to stopped.
-async fn serve(
-    config: &Config,
-    listeners: Vec<Listener>,
-    shared: &Arc<Shared>,
-    (workers, mut broken): (Workers, crate::worker::Broken),
-    signals: &mut (impl StreamExt<Item = i32> + Unpin),
-) -> ExitCode {
-    let addresses: Vec<String> = listeners.iter().map(Listener::address).collect();
-    let status = format!("listening on {}", addresses.join(", "));
-    let workers = Arc::new(workers);
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn(listener::accept_all(listener, workers.clone()));
+    descriptors::raise_limit();
+    if let Some(shortage) = descriptors::shortage(&config.limits) {
+        tracing::warn!(event = "descriptor_limit", "{shortage}");
     }
+    let bound = listeners::open(config).map_err(|faults| {
+        for fault in &faults {
+            tracing::error!(event = "bind_failed", "{fault}");
+        }
+        faults.iter().map(listener::BindError::exit_code).max().unwrap_or(INTERNAL)
+    })?;
+    let shared = Arc::new(Shared::new(config.workers.get()));
+    shared.pending.set_most(config.limits.max_pending);
+    let (rules, settings) = (Arc::new(Rules::from(config)), Settings::from(config));
+    let (workers, broken) = Workers::start(&shared, &rules, &settings, || Box::<Relay>::default())
+        .map_err(|error| {
+            tracing::error!(event = "worker_failed", %error, "cannot start a worker");
+            INTERNAL
+        })?;
+    let workers = Arc::new(workers);
+    let listeners = Listeners::start(bound, config, workers.clone());
+    shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
+    if listeners.are_given() {
+        warn_of_ignored_listen(&loaded.settings);
+        if config.auth.accepts_empty_key()
+            && !config.auth.allow_empty_secret
+            && listeners.reach_beyond_loopback()
+        {
+            tracing::error!(
+                event = "empty_secret",
+                "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
+                 sign tokens; set a secret, or auth.allow_empty_secret = true"
+            );
+            return Err(78);
+        }
+    }
+    let (_asks, questions) = mpsc::channel(ASKS);
+    let mut server = Server {
+        options: options.clone(),
+        log,
+        shared,
+        workers,
+        listeners,
+        last_reload: None,
+        manager: Manager::default(),
+        at_terminal: std::io::stdin().is_terminal(),
+        loaded,
+    };
+    let addresses = server.listeners.addresses().join(", ");
     tracing::info!(
         event = "ready",
         version = env!("CARGO_PKG_VERSION"),
-        workers = config.workers.get(),
-        "{status}"
+        workers = server.shared.counters.len(),
+        "listening on {addresses}"
     );
-    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
-    let code = loop {
-        tokio::select! {
-            signal = signals.next() => match signal {
-                Some(SIGTERM | SIGINT | SIGQUIT) | None => break ExitCode::SUCCESS,
-                Some(other) => tracing::info!(event = "signal_ignored", signal = other, "nothing is bound to this signal"),
-            },
-            worker = broken.wait() => {
-                tracing::error!(event = "worker_failed", worker = ?worker, "a worker has ended; so does the process, to be restarted whole");
-                break ExitCode::from(INTERNAL);
-            }
-        }
-    };
-    if code == ExitCode::SUCCESS {
-        notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
-        drain(config, shared, &workers, signals).await;
-    }
-    accepting.shutdown().await;
-    if let Some(workers) = Arc::into_inner(workers) {
-        workers.stop();
-    }
-    code
+    server.manager.ready(&format!("listening on {addresses}"));
+    Ok((server, Inputs { signals: signals.fuse(), asks: questions, broken }))
 }
 
-/// Closes every connection with 1001 and waits for them to go, at most as long as configured.
-async fn drain(
-    config: &Config,
-    shared: &Shared,
-    workers: &Workers,
-    signals: &mut (impl StreamExt<Item = i32> + Unpin),
-) {
-    shared.draining.store(true, Ordering::Relaxed);
-    // Places, so that handshakes under way count: they become connections yet, and are told.
-    let open = || shared.taken.load(Ordering::Relaxed);
-    tracing::info!(event = "drain", connections = open(), "draining");
-    workers.tell_all(|| Command::Drain).await;
-    let gone = async {
-        while open() > 0 {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    tokio::select! {
-        () = gone => {}
-        () = tokio::time::sleep(config.shutdown.drain_timeout) => {}
-        _ = signals.next() => {}
+/// Keeps other processes of the same user, and core dumps, from secrets in memory.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        tracing::warn!(event = "dumpable", %error, "memory could not be kept from core dumps");
     }
-    let cut = open();
-    if cut > 0 {
-        workers.tell_all(|| Command::Cut).await;
-    }
-    tracing::info!(event = "stopped", cut, "stopped");
 }
 
-/// Raises the soft limit on descriptors to the hard one, and says where that is not enough.
-fn raise_descriptor_limit(config: &Config) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// Descriptors beside the connections: listeners, logs, runtimes, files while they are read.
-    const OTHERS: u64 = 64;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(event = "descriptor_limit", %error, "cannot raise the limit on open files");
-        }
-    }
-    let wanted = (config.limits.max_connections + config.limits.max_pending) as u64 + OTHERS;
-    if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < wanted) {
+/// Says that `listen` counts for nothing where the service manager opened the listeners.
+fn warn_of_ignored_listen(settings: &[crate::config::Setting]) {
+    if settings.iter().any(|setting| setting.key == "listen" && setting.origin != Origin::Default) {
         tracing::warn!(
-            event = "descriptor_limit",
-            limit,
-            wanted,
-            "limits.max_connections cannot be reached: raise the limit on open files (LimitNOFILE, ulimit -n) or lower it"
+            event = "configuration_warning",
+            "listen: ignored: the listeners are the service manager's"
         );
     }
 }
 
-/// Tells the service manager, if there is one.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(event = "notify_failed", %error, "the service manager could not be told");
-    }
+/// Says something before there is a log, and hands the exit code on.
+fn fail(text: &str, code: u8) -> u8 {
+    tell(text);
+    code
 }
 
-/// Says something before there is a log.
 fn tell(text: &str) {
     use std::io::Write;
     // Nobody is left to tell where this fails.

@@ -542,6 +542,12 @@ impl Hub {
         self.members.len()
     }
 
+    /// How many channels a member reads and may write.
+    pub fn grants(&self, key: MemberKey) -> (usize, usize) {
+        let member = &self.members[key as usize];
+        (member.reads.len(), member.writes.len())
+    }
+
     /// How many channels are known here.
     pub fn channels(&self) -> usize {
         self.channels.len()

@@ -3,151 +3,41 @@
 //! A *turn* is what was runnable when the first queue became dirty: the task that ends it is woken then
 //! and so stands behind it. It closes the batches, posts the mail to other workers, and flushes each
 //! dirty queue once. Nothing waits for a timer; an idle worker flushes at once.
+//!
+//! - [`workers`]: all of them, seen from outside, and what they can be told.
+//! - `turn`: its end. `mailbox`: mail. `paced`: closing many connections, a few at a time.
 
 mod mailbox;
+mod paced;
 mod turn;
+pub mod workers;
 
-use std::io;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 
+use crate::connection::Connections;
+use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
-use crate::connection::socket::{AcceptedSocket, Socket};
-use crate::connection::table::Settings;
-use crate::connection::{Application, Connections, Peer};
+use crate::connection::socket::Socket;
+use crate::connection::table::{Settings, View};
 use crate::http::front::Shared;
-use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
 use crate::hub::Hub;
 use crate::hub::mail::WorkerId;
 use crate::hub::placement::Placement;
 use mailbox::{Envelope, Mailbox};
+pub use workers::{Broken, Workers};
+use workers::{Command, NewApplication};
 
-/// Commands that may wait for a worker. Accepted sockets come this way, so it bounds those too.
-const COMMANDS: usize = 1024;
-
-/// What a worker is told by the daemon.
-#[derive(Debug)]
-pub enum Command {
-    /// Serve this socket.
-    Accept(AcceptedSocket, Peer, Pending),
-    /// Go by these from now on.
-    Configure(Arc<Rules>, Box<Settings>),
-    /// Close every connection: the server goes down.
-    Drain,
-    /// Cut what is left.
-    Cut,
-}
-
-/// Starts an application for each worker, on its thread.
-pub type NewApplication = fn() -> Box<dyn Application>;
-
-/// The workers of a server, seen from outside.
-pub struct Workers {
-    commands: Vec<mpsc::Sender<Command>>,
-    threads: Vec<JoinHandle<()>>,
-    next: AtomicUsize,
-    shared: Arc<Shared>,
-}
-
-/// Hears of workers that end.
-#[derive(Debug)]
-pub struct Broken(mpsc::Receiver<WorkerId>);
-
-impl Broken {
-    /// Waits for a worker to end that was not told to.
-    pub async fn wait(&mut self) -> Option<WorkerId> {
-        self.0.recv().await
-    }
-}
-
-impl Workers {
-    /// Starts as many workers as `shared` was made for.
-    ///
-    /// # Errors
-    /// Where a thread or its runtime cannot be had.
-    pub fn start(
-        shared: &Arc<Shared>,
-        rules: &Arc<Rules>,
-        settings: &Settings,
-        application: NewApplication,
-    ) -> io::Result<(Workers, Broken)> {
-        let count = shared.counters.len();
-        let placement = Placement::new(count);
-        let (mailboxes, mut receivers) = mailbox::mailboxes(count);
-        let (broken_tx, broken) = mpsc::channel(count.max(1));
-        let mut workers = Workers {
-            commands: Vec::with_capacity(count),
-            threads: Vec::with_capacity(count),
-            next: AtomicUsize::new(0),
-            shared: shared.clone(),
-        };
-        for (number, mailbox) in receivers.drain(..).enumerate() {
-            let (commands, told) = mpsc::channel(COMMANDS);
-            let me = WorkerId(number as u8);
-            let start = Start {
-                me,
-                placement: placement.clone(),
-                shared: shared.clone(),
-                rules: rules.clone(),
-                settings: settings.clone(),
-                application,
-                mailboxes: mailboxes.clone(),
-                mailbox,
-                told,
-            };
-            let runtime = Builder::new_current_thread();
-            let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn({
-                let broken = broken_tx.clone();
-                move || {
-                    run(runtime, start);
-                    // Nobody listens any more where the whole server goes down.
-                    let _ = broken.blocking_send(me);
-                }
-            })?;
-            workers.commands.push(commands);
-            workers.threads.push(thread);
-        }
-        Ok((workers, Broken(broken)))
-    }
-
-    /// Gives a newly accepted socket to the next worker in turn.
-    pub async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
-        let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
-        // Noted here, where they are accepted, so that the oldest is the one that came first.
-        let pending = PendingSockets::enter(&self.shared);
-        self.tell(worker, Command::Accept(socket, peer, pending)).await;
-    }
-
-    /// Tells every worker.
-    pub async fn tell_all(&self, command: impl Fn() -> Command) {
-        for worker in 0..self.commands.len() {
-            self.tell(worker, command()).await;
-        }
-    }
-
-    async fn tell(&self, worker: usize, command: Command) {
-        // A worker that is gone has been noticed by [`Broken`].
-        let _ = self.commands[worker].send(command).await;
-    }
-
-    /// Ends the workers, with whatever is left on them.
-    pub fn stop(self) {
-        drop(self.commands);
-        for thread in self.threads {
-            // A panic in it has been logged where it was.
-            let _ = thread.join();
-        }
-    }
-}
+/// Connections that are listed in one go, before everybody else has a turn: some ten microseconds.
+const LISTED_A_TURN: usize = 64;
 
 /// What a worker begins with.
 struct Start {
@@ -162,16 +52,16 @@ struct Start {
     told: mpsc::Receiver<Command>,
 }
 
-fn run(mut runtime: Builder, start: Start) {
-    let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime,
+/// A worker's thread, from its first step to its last.
+fn run(start: Start) {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    match runtime {
+        // What is still there at the end is dropped with the runtime, which ends it.
+        Ok(runtime) => runtime.block_on(live(start)),
         Err(error) => {
             tracing::error!(event = "worker_failed", %error, "no runtime for a worker");
-            return;
         }
-    };
-    runtime.block_on(live(start));
-    // What is still there is dropped with the runtime, which ends it.
+    }
 }
 
 async fn live(start: Start) {
@@ -187,9 +77,9 @@ async fn live(start: Start) {
     let front = Front::new(connections.clone(), shared, rules);
     spawn_local(mailbox.take_all(connections.clone()));
     spawn_local(ping(connections.clone()));
-    spawn_local(expire(connections.clone()));
+    spawn_local(tick(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
-    let turns = spawn_local(turn::end_turns(connections.clone(), me, mailboxes));
+    let turns = spawn_local(turn::end_turns(connections, me, mailboxes));
     tokio::select! {
         _ = turns => {
             tracing::error!(event = "worker_failed", worker = me.0, "a panic left the hub half changed");
@@ -201,6 +91,7 @@ async fn live(start: Start) {
 /// Does what the daemon says, until it has nothing more to say.
 async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     let connections = front.connections.clone();
+    let withdrawal: RefCell<Option<AbortHandle>> = RefCell::new(None);
     while let Some(command) = told.recv().await {
         match command {
             Command::Accept(accepted, peer, pending) => match Socket::from_accepted(accepted) {
@@ -211,24 +102,92 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                     tracing::warn!(event = "accept_failed", %error, "a socket could not be served");
                 }
             },
-            Command::Configure(rules, settings) => {
+            Command::Configure { rules, settings, withdraw_over, done } => {
                 front.configure(rules);
                 connections.configure(*settings);
+                if let Some(earlier) = withdrawal.take() {
+                    earlier.abort();
+                }
+                let withdrawn = withdraw_over.map_or(0, |over| {
+                    let (count, task) = withdraw(&front, over);
+                    withdrawal.replace(task);
+                    count
+                });
+                // Whoever asked may have given up.
+                let _ = done.send(withdrawn);
             }
-            Command::Drain => connections.drain(),
+            Command::Drain { over } => {
+                connections.drain();
+                let all = connections.snapshot();
+                let front = front.clone();
+                spawn_local(async move {
+                    let all = all.iter().map(Rc::downgrade).collect();
+                    let reason = CloseReason::ShuttingDown;
+                    paced::close(&front.connections, all, over, reason, |_| true).await;
+                });
+            }
             Command::Cut => {
                 for connection in connections.snapshot() {
                     connections.cut(&connection);
                 }
             }
+            Command::List(answer) => {
+                spawn_local(list(connections.clone(), answer));
+            }
+            Command::Close(id, answer) => {
+                let found = connections.find(id);
+                if let Some(connection) = &found {
+                    connections.close(connection, CloseReason::Administrator);
+                }
+                let _ = answer.send(found.is_some());
+            }
         }
     }
 }
 
-/// Ends connections with their tokens, where that is configured: looks at the wall clock once a second.
-async fn expire(connections: Rc<Connections>) {
+/// Closes, over some time, the connections whose key the rules in force no longer accept: how many they are.
+/// Each is looked at again when its turn comes, so that a key that is accepted again calls the rest off.
+fn withdraw(front: &Rc<Front>, over: Duration) -> (usize, Option<AbortHandle>) {
+    let accepted = |front: &Front, key| front.rules().keys.accepts(&key);
+    let withdrawn: Vec<_> = front
+        .connections
+        .snapshot()
+        .iter()
+        .filter(|connection| connection.identity.key.is_some_and(|key| !accepted(front, key)))
+        .map(Rc::downgrade)
+        .collect();
+    let count = withdrawn.len();
+    if count == 0 {
+        return (0, None);
+    }
+    let front = front.clone();
+    let task = spawn_local(async move {
+        let still = |connection: &crate::connection::Connection| {
+            connection.identity.key.is_some_and(|key| !accepted(&front, key))
+        };
+        let reason = CloseReason::KeyWithdrawn;
+        paced::close(&front.connections, withdrawn, over, reason, still).await;
+    });
+    (count, Some(task.abort_handle()))
+}
+
+/// Describes every connection, a few a turn.
+async fn list(connections: Rc<Connections>, answer: tokio::sync::oneshot::Sender<Vec<View>>) {
+    let mut views = Vec::new();
+    for some in connections.snapshot().chunks(LISTED_A_TURN) {
+        views.extend(some.iter().filter_map(|connection| connections.view(connection)));
+        tokio::task::yield_now().await;
+    }
+    // Whoever asked may have given up.
+    let _ = answer.send(views);
+}
+
+/// Once a second: shows that this worker turns, and ends connections with their tokens where that is
+/// configured. By the wall clock, read anew each time.
+async fn tick(connections: Rc<Connections>) {
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(workers::BEAT).await;
+        connections.counters.beats.add(1);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
     }

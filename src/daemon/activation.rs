@@ -1,0 +1,38 @@
+//! Listeners that the service manager opened (sd_listen_fds(3)); with them a restart refuses nobody.
+
+use std::io;
+
+use listenfd::ListenFd;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::listener::{BindError, Listener};
+
+/// Takes all that were passed; none where we were started without.
+///
+/// # Errors
+/// Where a descriptor is no listening stream socket.
+pub(super) fn take() -> Result<Vec<Listener>, BindError> {
+    let mut given = ListenFd::from_env();
+    (0..given.len())
+        .map(|index| {
+            take_one(&mut given, index).map_err(|error| {
+                BindError::new(&format!("descriptor {index} of the service manager"), error)
+            })
+        })
+        .collect()
+}
+
+fn take_one(given: &mut ListenFd, index: usize) -> io::Result<Listener> {
+    if let Ok(Some(listener)) = given.take_tcp_listener(index) {
+        listener.set_nonblocking(true)?;
+        return Ok(Listener::Tcp(TcpListener::from_std(listener)?));
+    }
+    match given.take_unix_listener(index)? {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            // Its file is the service manager's.
+            Ok(Listener::Unix(UnixListener::from_std(listener)?, None))
+        }
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening stream socket")),
+    }
+}

@@ -1,0 +1,58 @@
+//! The stop: everybody is told, what has been read is delivered, nobody waits longer than they must.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::config::Shutdown;
+use crate::http::front::Shared;
+use crate::worker::Workers;
+
+/// How many connections a second are closed at least: a hundred close in a second, three at once.
+const A_SECOND: u32 = 100;
+/// How often the end is looked for.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What is left to do, in its order.
+///
+/// From the signal on newcomers are turned away. After `delay` connections are closed with 1001 at an even
+/// rate, over the shorter of half of what is left and their number / [`A_SECOND`] seconds; until its close each
+/// works as before. Ends when all have gone, or at `drain_timeout` from the signal, when the rest are cut:
+/// how many that were.
+pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<Workers>) -> usize {
+    let deadline = Instant::now() + shutdown.drain_timeout;
+    // Places, so that handshakes under way count: they become connections yet, and are told.
+    let open = || shared.taken.load(Ordering::Relaxed);
+    let gone = async {
+        while open() > 0 {
+            sleep(LOOK).await;
+        }
+    };
+    let told = async {
+        if let Some(delay) = shutdown.delay {
+            sleep(delay).await;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let number = u32::try_from(open()).unwrap_or(u32::MAX);
+        let over = (left / 2).min(Duration::from_secs(1) * number / A_SECOND);
+        workers.drain(over).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = gone => {}
+        () = told => {}
+        () = sleep_until(deadline) => {}
+    }
+    cut(&shared, &workers)
+}
+
+/// Cuts what is left: how many those were.
+pub(super) fn cut(shared: &Shared, workers: &Workers) -> usize {
+    let left = shared.taken.load(Ordering::Relaxed);
+    if left > 0 {
+        workers.cut();
+    }
+    left
+}

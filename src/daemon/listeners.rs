@@ -1,0 +1,187 @@
+//! The listeners in force: those of our own, which a reload moves, and those that the service manager gave, which
+//! it leaves alone.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::listener::{BindError, Listener, accept_until, bind, bind_all, bind_over};
+use crate::config::{Config, ListenAddress};
+use crate::worker::Workers;
+
+/// The listeners in force.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    running: Vec<Running>,
+    workers: Arc<Workers>,
+    /// What the default listeners are, where they are in force: decided when they were opened, since nobody
+    /// expects that a secret which is set by a reload opens a port.
+    defaults: Option<Vec<ListenAddress>>,
+}
+
+/// A listener that is accepted from.
+#[derive(Debug)]
+struct Running {
+    /// What asked for it; None where the service manager gave it.
+    asked: Option<ListenAddress>,
+    listener: Arc<Listener>,
+    /// Ends accepting; what has been accepted by then is served.
+    stop: oneshot::Sender<End>,
+    task: JoinHandle<()>,
+}
+
+/// How accepting ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Who waits in the backlog is still accepted, since nobody else will.
+    Emptied,
+    /// The backlog waits for whoever listens next.
+    Left,
+}
+
+/// Listeners that are bound and not yet accepted from.
+pub(super) type Bound = Vec<(Option<ListenAddress>, Listener)>;
+
+/// What a reload would change; dropped, it changes nothing.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    fresh: Bound,
+    /// What of the running ones stays.
+    stays: Vec<bool>,
+    defaults: Option<Vec<ListenAddress>>,
+}
+
+/// Takes the listeners that the service manager gave; else binds all that the configuration asks for.
+///
+/// # Errors
+/// Every address that cannot be had.
+pub(super) fn open(config: &Config) -> Result<Bound, Vec<BindError>> {
+    let given = super::activation::take().map_err(|error| vec![error])?;
+    if given.is_empty() {
+        return bind_all(config);
+    }
+    Ok(given.into_iter().map(|listener| (None, listener)).collect())
+}
+
+impl Listeners {
+    /// Accepts from these, giving what is accepted to `workers`.
+    pub(super) fn start(bound: Bound, config: &Config, workers: Arc<Workers>) -> Listeners {
+        let defaults = config.listens_by_default().then(|| config.listen_addresses());
+        let mut listeners = Listeners { running: Vec::new(), workers, defaults };
+        bound.into_iter().for_each(|(asked, listener)| listeners.run(asked, listener));
+        listeners
+    }
+
+    fn run(&mut self, asked: Option<ListenAddress>, listener: Listener) {
+        let listener = Arc::new(listener);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(accept_until(stopped, listener.clone(), self.workers.clone()));
+        self.running.push(Running { asked, listener, stop, task });
+    }
+
+    /// Whether the service manager gave them.
+    pub(super) fn are_given(&self) -> bool {
+        self.running.iter().any(|running| running.asked.is_none())
+    }
+
+    /// Whether somebody beyond this machine can reach one of them.
+    pub(super) fn reach_beyond_loopback(&self) -> bool {
+        self.running.iter().any(|running| !running.listener.is_local())
+    }
+
+    /// The addresses as they were bound.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.running.iter().map(|running| running.listener.address()).collect()
+    }
+
+    /// The port of the first that has one; 0 where none has.
+    pub(super) fn port(&self) -> u16 {
+        self.running.iter().find_map(|running| running.listener.port()).unwrap_or(0)
+    }
+
+    /// Binds what a configuration asks for and is not there yet. Nothing changes before [`Listeners::commit`].
+    ///
+    /// # Errors
+    /// Every address that cannot be had.
+    pub(super) fn prepare(&self, config: &Config) -> Result<Prepared, Vec<BindError>> {
+        let by_default = config.listens_by_default();
+        let wanted = match &self.defaults {
+            Some(defaults) if by_default => defaults.clone(),
+            _ => config.listen_addresses(),
+        };
+        let stays: Vec<bool> = self
+            .running
+            .iter()
+            .map(|running| running.asked.as_ref().is_none_or(|asked| wanted.contains(asked)))
+            .collect();
+        let leaving: Vec<&Listener> = self
+            .running
+            .iter()
+            .zip(&stays)
+            .filter(|(_, stays)| !**stays)
+            .map(|(running, _)| &*running.listener)
+            .collect();
+        let is_new = |address: &&ListenAddress| {
+            !self.running.iter().any(|running| running.asked.as_ref() == Some(address))
+        };
+        let mut fresh = Vec::new();
+        let mut faults = Vec::new();
+        for address in wanted.iter().filter(is_new) {
+            // An address that overlaps one of ours that goes, such as 0.0.0.0 and 127.0.0.1, is taken over.
+            match bind(address).or_else(|fault| bind_over(address, &leaving, fault)) {
+                Ok(listener) => fresh.push((Some(address.clone()), listener)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        let defaults = by_default.then_some(wanted);
+        if faults.is_empty() { Ok(Prepared { fresh, stays, defaults }) } else { Err(faults) }
+    }
+
+    /// Accepts from the new ones, then no more from the old ones; open connections stay.
+    pub(super) fn commit(&mut self, prepared: Prepared) {
+        let Prepared { fresh, stays, defaults } = prepared;
+        self.defaults = defaults;
+        for (_, listener) in &fresh {
+            listener.stop_sharing();
+        }
+        let old = std::mem::take(&mut self.running);
+        fresh.into_iter().for_each(|(asked, listener)| self.run(asked, listener));
+        let fresh = std::mem::take(&mut self.running);
+        for (running, stays) in old.into_iter().zip(stays) {
+            if stays {
+                self.running.push(running);
+            } else {
+                running.end(End::Emptied);
+            }
+        }
+        self.running.extend(fresh);
+    }
+
+    /// Accepts no more from those that the service manager holds: who comes now waits for our successor.
+    pub(super) fn leave_given(&mut self) {
+        let (given, own) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|running| running.asked.is_none());
+        self.running = own;
+        for running in Vec::<Running>::from_iter(given) {
+            running.end(End::Left);
+        }
+    }
+
+    /// Accepts no more at all.
+    pub(super) async fn close(self) {
+        for running in self.running {
+            running.task.abort();
+            // It ends with its abortion.
+            let _ = running.task.await;
+        }
+    }
+}
+
+impl Running {
+    fn end(self, end: End) {
+        // A task that has ended already needs no telling.
+        let _ = self.stop.send(end);
+    }
+}

@@ -1,0 +1,176 @@
+//! A reload as a transaction: prepare (read, validate, bind: can fail), then commit (cannot).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use super::ask::{LastReload, ReloadOutcome, Reloaded};
+use super::descriptors;
+use super::server::Server;
+use crate::config::{
+    Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
+};
+use crate::connection::table::Settings;
+use crate::http::rules::Rules;
+
+/// A configuration that would hold, and what it changes.
+struct Candidate {
+    loaded: Loaded,
+    /// With the old values of what waits for a restart.
+    effective: Config,
+    report: Reloaded,
+}
+
+impl Server {
+    /// Reads everything again and puts it in force, all or nothing; says what came of it in the log.
+    pub(super) async fn reload(&mut self) -> ReloadOutcome {
+        let outcome = self.try_reload().await;
+        let fault = match &outcome {
+            ReloadOutcome::Done(report) => {
+                for line in &report.changes {
+                    tracing::info!(event = "reload_change", "{line}");
+                }
+                for line in &report.restart {
+                    tracing::warn!(event = "reload_waits", "{line}");
+                }
+                for line in &report.warnings {
+                    tracing::warn!(event = "configuration_warning", "{line}");
+                }
+                tracing::info!(
+                    event = "reload",
+                    changes = report.changes.len(),
+                    withdrawn = report.withdrawn,
+                    "reloaded"
+                );
+                None
+            }
+            ReloadOutcome::Rejected(faults) => {
+                for fault in faults {
+                    tracing::error!(event = "reload_fault", "{fault}");
+                }
+                tracing::error!(
+                    event = "reload_failed",
+                    faults = faults.len(),
+                    "reload rejected: the old configuration stays in force"
+                );
+                faults.first().cloned()
+            }
+            ReloadOutcome::Draining => Some("the server is draining".to_owned()),
+        };
+        self.last_reload = Some(LastReload {
+            at: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+            done: fault.is_none(),
+            fault,
+        });
+        outcome
+    }
+
+    async fn try_reload(&mut self) -> ReloadOutcome {
+        let candidate = match self.candidate() {
+            Ok(candidate) => candidate,
+            Err(faults) => return ReloadOutcome::Rejected(faults),
+        };
+        let listeners = if self.listeners.are_given() {
+            None
+        } else {
+            match self.listeners.prepare(&candidate.effective) {
+                Ok(prepared) => Some(prepared),
+                Err(faults) => {
+                    return ReloadOutcome::Rejected(
+                        faults.iter().map(ToString::to_string).collect(),
+                    );
+                }
+            }
+        };
+        let Candidate { mut loaded, effective, mut report } = candidate;
+        if let Some(prepared) = listeners {
+            self.listeners.commit(prepared);
+        }
+        self.shared.tcp_port.store(self.listeners.port(), Ordering::Relaxed);
+        self.shared.pending.set_most(effective.limits.max_pending);
+        self.log.set_level(effective.log.level);
+        let withdraw_over = match effective.auth.on_withdrawal {
+            OnWithdrawal::Close => Some(effective.auth.withdrawal_spread),
+            OnWithdrawal::Keep => None,
+        };
+        let rules = Arc::new(Rules::from(&effective));
+        let settings = Settings::from(&effective);
+        match self.workers.configure(&rules, &settings, withdraw_over).await {
+            Ok(withdrawn) => report.withdrawn = withdrawn,
+            Err(stuck) => {
+                report.warnings.push(format!("{stuck}: it goes by the old configuration"))
+            }
+        }
+        if report.withdrawn > 0 {
+            report.warnings.push(format!(
+                "{} connections rest on keys that are accepted no more and are closed within {:?}; a reload \
+                 that accepts their key again calls that off",
+                report.withdrawn, effective.auth.withdrawal_spread
+            ));
+        }
+        loaded.config = effective;
+        self.loaded = loaded;
+        ReloadOutcome::Done(report)
+    }
+
+    /// What a reload would change, without changing it.
+    pub(super) fn check(&self) -> ReloadOutcome {
+        match self.candidate() {
+            Ok(candidate) => ReloadOutcome::Done(candidate.report),
+            Err(faults) => ReloadOutcome::Rejected(faults),
+        }
+    }
+
+    fn candidate(&self) -> Result<Candidate, Vec<String>> {
+        let loaded = load(&RealSources, &self.options.load)
+            .map_err(|faults| faults.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let old = &self.loaded.config;
+        let auth = &loaded.config.auth;
+        if auth.accepts_empty_key()
+            && !auth.allow_empty_secret
+            && self.listeners.reach_beyond_loopback()
+        {
+            let faults = "auth.secret: the empty secret would let anyone sign tokens, and this server listens \
+                          beyond loopback; set a secret, or auth.allow_empty_secret = true";
+            return Err(vec![faults.to_owned()]);
+        }
+        let mut report = Reloaded::default();
+        let changes = diff(old, &loaded.config);
+        for change in &changes {
+            match change.reload {
+                Reload::Listeners if self.listeners.are_given() => report.warnings.push(format!(
+                    "{}: ignored: the listeners are the service manager's",
+                    change.key
+                )),
+                Reload::Restart => report.restart.push(waits(change)),
+                _ => report.changes.push(change.to_string()),
+            }
+        }
+        report.warnings.extend(loaded.warnings.iter().map(ToString::to_string));
+        report
+            .warnings
+            .extend(reload_warnings(&self.loaded, &loaded).iter().map(ToString::to_string));
+        report.warnings.extend(descriptors::shortage(&loaded.config.limits));
+        let effective = without_restart(old, loaded.config.clone());
+        Ok(Candidate { loaded, effective, report })
+    }
+}
+
+fn waits(change: &Change) -> String {
+    if change.key == "listen" {
+        // Which default listeners apply is decided at start: nobody expects a secret to open a port.
+        return format!("listen: the default is now {}; restart to listen there", change.new);
+    }
+    format!("{change}; restart to put it in force")
+}
+
+/// `new` with the old values of what a reload cannot change.
+fn without_restart(old: &Config, mut new: Config) -> Config {
+    new.workers = old.workers;
+    new.log.output = old.log.output.clone();
+    new.log.format = old.log.format;
+    new.control = old.control.clone();
+    new
+}

@@ -1,0 +1,282 @@
+//! The running server: one loop for signals, questions, the watchdog and the stop.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::Fuse;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook_tokio::Signals;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Status};
+use super::listeners::Listeners;
+use super::log::Log;
+use super::manager::Manager;
+use super::watchdog::Watchdog;
+use super::{INTERNAL, Options, drain};
+use crate::config::Loaded;
+use crate::http::front::Shared;
+use crate::worker::{Broken, Workers};
+
+/// How often the status is looked at, at most told, and the service manager asked for more time.
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks between two statuses: `systemctl status` need not be newer than a few seconds.
+const LOOKS_A_STATUS: u64 = 5;
+/// How much more time a stop asks for each second, in microseconds.
+const MORE_TIME: u32 = 10_000_000;
+
+/// The running server.
+pub(super) struct Server {
+    pub(super) options: Options,
+    pub(super) loaded: Loaded,
+    pub(super) log: Log,
+    pub(super) shared: Arc<Shared>,
+    pub(super) workers: Arc<Workers>,
+    pub(super) listeners: Listeners,
+    pub(super) last_reload: Option<LastReload>,
+    pub(super) manager: Manager,
+    /// Whether somebody sits at a terminal in front of it.
+    pub(super) at_terminal: bool,
+}
+
+/// What comes from outside.
+pub(super) struct Inputs {
+    pub(super) signals: Fuse<Signals>,
+    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) broken: Broken,
+}
+
+/// The stop under way: how many connections had to be cut.
+type Stop = Pin<Box<dyn Future<Output = usize>>>;
+
+impl Server {
+    /// From ready to stopped.
+    pub(super) async fn run(mut self, mut inputs: Inputs) -> ExitCode {
+        let mut stop: Option<Stop> = None;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watchdog = Watchdog::new(&self.shared);
+        let mut feed = interval(watchdog.as_ref().map_or(LOOK, |watchdog| watchdog.every));
+        feed.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = 0;
+        let mut messages = 0;
+        let code = loop {
+            tokio::select! {
+                // Signals first: the second one ends a stop that hangs on questions.
+                biased;
+                Some(signal) = inputs.signals.next() => match signal {
+                    SIGTERM | SIGINT | SIGQUIT if stop.is_some() => {
+                        let left = drain::cut(&self.shared, &self.workers);
+                        tracing::info!(event = "stopped", cut = left, "stopped at once, by a second signal");
+                        return self.end(ExitCode::SUCCESS, true).await;
+                    }
+                    SIGQUIT => {
+                        drop(self.begin_stop());
+                        let left = drain::cut(&self.shared, &self.workers);
+                        tracing::info!(event = "stopped", cut = left, "stopped at once");
+                        return self.end(ExitCode::SUCCESS, true).await;
+                    }
+                    SIGTERM | SIGINT => stop = Some(self.begin_stop()),
+                    SIGHUP if stop.is_some() => {
+                        tracing::info!(event = "signal_ignored", signal = "SIGHUP", "no reload while draining");
+                    }
+                    SIGHUP if self.has_lost_its_terminal() => stop = Some(self.begin_stop()),
+                    SIGHUP => {
+                        self.reload_and_tell().await;
+                    }
+                    SIGUSR1 => {
+                        self.log.reopen();
+                        tracing::info!(event = "status", "{}", self.describe(0));
+                    }
+                    SIGUSR2 => {
+                        tracing::info!(event = "signal_ignored", signal = "SIGUSR2", "nothing is bound to this signal");
+                    }
+                    _ => {}
+                },
+                Some(worker) = inputs.broken.wait() => {
+                    tracing::error!(
+                        event = "worker_failed",
+                        worker = worker.0,
+                        "a worker has ended; so does the process, to be started anew as a whole"
+                    );
+                    break ExitCode::from(INTERNAL);
+                }
+                cut = async { match &mut stop { Some(stop) => stop.await, None => std::future::pending().await } } => {
+                    tracing::info!(event = "stopped", cut, "stopped");
+                    break ExitCode::SUCCESS;
+                }
+                Some(ask) = inputs.asks.recv() => match ask {
+                    Ask::Drain(answer) => {
+                        if stop.is_none() {
+                            stop = Some(self.begin_stop());
+                        }
+                        let _ = answer.send(());
+                    }
+                    Ask::Reload(answer) if stop.is_some() => {
+                        let _ = answer.send(ReloadOutcome::Draining);
+                    }
+                    Ask::Reload(answer) => {
+                        let _ = answer.send(self.reload_and_tell().await);
+                    }
+                    ask => self.answer(ask).await,
+                },
+                _ = feed.tick(), if watchdog.is_some() => {
+                    if watchdog.as_mut().is_some_and(|watchdog| watchdog.all_turn(&self.shared)) {
+                        self.manager.alive();
+                    }
+                }
+                _ = look.tick() => {
+                    if stop.is_some() {
+                        self.manager.extend(MORE_TIME);
+                        let left = self.shared.taken.load(Ordering::Relaxed);
+                        self.manager.status(&format!("draining: {left} connections left"));
+                    } else if looks % LOOKS_A_STATUS == LOOKS_A_STATUS - 1 {
+                        let now = self.shared.sum(|counters| counters.messages_in.get());
+                        let rate = (now - messages) / LOOKS_A_STATUS;
+                        messages = now;
+                        self.manager.status(&self.describe(rate));
+                    }
+                    looks += 1;
+                }
+            }
+        };
+        let stuck = code != ExitCode::SUCCESS;
+        self.end(code, stuck).await
+    }
+
+    /// The whole of `STATUS`, of one line.
+    pub(super) fn describe(&self, messages_a_second: u64) -> String {
+        let mut status = format!(
+            "listening on {}; {} connections, {} channels, {messages_a_second} messages a second",
+            self.listeners.addresses().join(", "),
+            self.shared.sum(|counters| counters.connections.get()),
+            self.shared.sum(|counters| counters.channels.get()),
+        );
+        if let Some(LastReload { fault: Some(fault), .. }) = &self.last_reload {
+            status.push_str("; the last reload failed: ");
+            status.push_str(fault);
+        }
+        status
+    }
+
+    async fn reload_and_tell(&mut self) -> ReloadOutcome {
+        let mut manager = std::mem::take(&mut self.manager);
+        let reloading = manager.reloading();
+        let outcome = self.reload().await;
+        reloading.done(&self.describe(0));
+        self.manager = manager;
+        outcome
+    }
+
+    fn begin_stop(&mut self) -> Stop {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.manager.stopping();
+        self.manager.extend(MORE_TIME);
+        self.listeners.leave_given();
+        let connections = self.shared.sum(|counters| counters.connections.get());
+        tracing::info!(event = "drain", connections, "draining");
+        Box::pin(drain::drain(
+            self.loaded.config.shutdown.clone(),
+            self.shared.clone(),
+            self.workers.clone(),
+        ))
+    }
+
+    /// Whether the terminal that it was started from has been closed; SIGHUP means the end then.
+    fn has_lost_its_terminal(&self) -> bool {
+        self.at_terminal && !std::io::stdin().is_terminal()
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        // Whoever asked may have gone; then nobody needs the answer.
+        match ask {
+            Ask::Check(answer) => {
+                let _ = answer.send(self.check());
+            }
+            Ask::Status(answer) => {
+                let _ = answer.send(self.status());
+            }
+            Ask::Connections(answer) => {
+                // In a task of its own: workers answer in their own time, and signals do not wait for it.
+                let workers = self.workers.clone();
+                tokio::spawn(async move {
+                    if let Ok(views) = workers.list().await {
+                        {
+                            let _ = answer.send(connections(views));
+                        };
+                    }
+                });
+            }
+            Ask::Disconnect(id, answer) => {
+                let workers = self.workers.clone();
+                tokio::spawn(async move {
+                    if let Ok(found) = workers.close(id).await {
+                        let _ = answer.send(found);
+                    }
+                });
+            }
+            Ask::Reload(_) | Ask::Drain(_) => {}
+        }
+    }
+
+    fn status(&self) -> Status {
+        let sum = |figure: fn(&crate::counters::Counters) -> u64| self.shared.sum(figure);
+        let draining = self.shared.draining.load(Ordering::Relaxed);
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.shared.started.elapsed().as_secs(),
+            state: if draining { "draining" } else { "running" }.to_owned(),
+            listening: self.listeners.addresses(),
+            configuration: self.loaded.path.as_ref().map(|path| path.display().to_string()),
+            workers: self.shared.counters.len(),
+            connections: sum(|counters| counters.connections.get()),
+            max_connections: self.loaded.config.limits.max_connections,
+            pending: self.shared.pending.len(),
+            channels: sum(|counters| counters.channels.get()),
+            queued_bytes: sum(|counters| counters.queued.get()),
+            messages_in: sum(|counters| counters.messages_in.get()),
+            messages_out: sum(|counters| counters.messages_out.get()),
+            handshakes_refused: sum(|counters| counters.refused.get()),
+            publishes_refused: sum(|counters| counters.not_granted.get()),
+            messages_dropped: sum(|counters| counters.dropped.get()),
+            slow_consumers: sum(|counters| counters.slow_consumers.get()),
+            last_reload: self.last_reload.clone(),
+        }
+    }
+
+    /// Ends accepting and the workers. Where one of them may be stuck it is left behind, with the process.
+    async fn end(self, code: ExitCode, stuck: bool) -> ExitCode {
+        self.listeners.close().await;
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            workers.stop(stuck);
+        }
+        code
+    }
+}
+
+fn connections(views: Vec<Vec<crate::connection::table::View>>) -> Vec<ConnectionInfo> {
+    let by_worker = views.into_iter().enumerate();
+    by_worker
+        .flat_map(|(worker, views)| {
+            views.into_iter().map(move |view| ConnectionInfo {
+                id: view.id,
+                peer: view.peer.to_string(),
+                subject: view.subject.map(String::from),
+                worker: worker as u8,
+                age_seconds: view.since.elapsed().as_secs(),
+                reads: view.reads,
+                writes: view.writes,
+                queued_bytes: view.queued,
+                state: if view.open { "open" } else { "closing" }.to_owned(),
+            })
+        })
+        .collect()
+}

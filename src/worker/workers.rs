@@ -1,0 +1,241 @@
+//! The workers of a server, seen from outside: starting them, and what they can be told.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::{Start, mailbox, run};
+use crate::connection::socket::AcceptedSocket;
+use crate::connection::table::{Settings, View};
+use crate::connection::{Application, Peer};
+use crate::http::front::Shared;
+use crate::http::pending::{Pending, PendingSockets};
+use crate::http::rules::Rules;
+use crate::hub::mail::WorkerId;
+use crate::hub::placement::Placement;
+
+/// Commands that may wait for a worker. Accepted sockets come this way, so it bounds those too.
+const COMMANDS: usize = 1024;
+/// How long workers have to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a worker shows that it turns.
+pub const BEAT: Duration = Duration::from_secs(1);
+
+/// What a worker is told by the daemon.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve this socket.
+    Accept(AcceptedSocket, Peer, Pending),
+    /// Go by these from now on.
+    Configure {
+        /// For handshakes.
+        rules: Arc<Rules>,
+        /// For connections.
+        settings: Box<Settings>,
+        /// Close the connections whose key is accepted no more, over this time; None leaves them.
+        withdraw_over: Option<Duration>,
+        /// Told how many those are, when the rest is in force.
+        done: oneshot::Sender<usize>,
+    },
+    /// The server goes down: close every connection with 1001, evenly over this time.
+    Drain {
+        /// From the first to the last.
+        over: Duration,
+    },
+    /// Cut what is left.
+    Cut,
+    /// Describe every connection.
+    List(oneshot::Sender<Vec<View>>),
+    /// Close the connection of this id with 4002; whether it was here.
+    Close(Uuid, oneshot::Sender<bool>),
+}
+
+/// Makes the application of a worker, on its thread.
+pub type NewApplication = fn() -> Box<dyn Application>;
+
+/// The workers of a server, seen from outside.
+#[derive(Debug)]
+pub struct Workers {
+    commands: Vec<mpsc::Sender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+    next: AtomicUsize,
+    shared: Arc<Shared>,
+}
+
+/// Hears of workers that end.
+#[derive(Debug)]
+pub struct Broken(mpsc::Receiver<WorkerId>);
+
+impl Broken {
+    /// Waits for a worker to end that was not told to; None where all have.
+    pub async fn wait(&mut self) -> Option<WorkerId> {
+        self.0.recv().await
+    }
+}
+
+/// Says that a worker has ended, whatever way that was.
+struct SayBroken(WorkerId, mpsc::Sender<WorkerId>);
+
+impl Drop for SayBroken {
+    fn drop(&mut self) {
+        // There is room for every worker; where nobody listens the whole server goes down.
+        let _ = self.1.try_send(self.0);
+    }
+}
+
+/// Workers that did not answer in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("worker {0:?} did not answer within {PATIENCE:?}")]
+pub struct Unanswered(Vec<usize>);
+
+impl Workers {
+    /// Starts as many workers as `shared` was made for.
+    ///
+    /// # Errors
+    /// Where a thread cannot be had.
+    pub fn start(
+        shared: &Arc<Shared>,
+        rules: &Arc<Rules>,
+        settings: &Settings,
+        application: NewApplication,
+    ) -> io::Result<(Workers, Broken)> {
+        let count = shared.counters.len();
+        let placement = Placement::new(count);
+        let (mailboxes, receivers) = mailbox::mailboxes(count);
+        let (say_broken, broken) = mpsc::channel(count.max(1));
+        let mut workers = Workers {
+            commands: Vec::with_capacity(count),
+            threads: Vec::with_capacity(count),
+            next: AtomicUsize::new(0),
+            shared: shared.clone(),
+        };
+        for (number, mailbox) in receivers.into_iter().enumerate() {
+            let (commands, told) = mpsc::channel(COMMANDS);
+            let me = WorkerId(number as u8);
+            let start = Start {
+                me,
+                placement: placement.clone(),
+                shared: shared.clone(),
+                rules: rules.clone(),
+                settings: settings.clone(),
+                application,
+                mailboxes: mailboxes.clone(),
+                mailbox,
+                told,
+            };
+            let end = SayBroken(me, say_broken.clone());
+            let thread =
+                std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                    let _end = end;
+                    run(start);
+                })?;
+            workers.commands.push(commands);
+            workers.threads.push(thread);
+        }
+        Ok((workers, Broken(broken)))
+    }
+
+    /// Gives a newly accepted socket to the next worker in turn.
+    pub async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
+        let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
+        // Noted here, where they are accepted, so that the oldest is the one that came first.
+        let pending = PendingSockets::enter(&self.shared);
+        self.tell(worker, Command::Accept(socket, peer, pending)).await;
+    }
+
+    /// Puts rules and settings in force everywhere: how many connections rest on keys that are accepted no
+    /// more. Those are closed over `withdraw_over`, or left where it is None.
+    ///
+    /// # Errors
+    /// Where workers do not answer in time; they will go by them when they do.
+    pub async fn configure(
+        &self,
+        rules: &Arc<Rules>,
+        settings: &Settings,
+        withdraw_over: Option<Duration>,
+    ) -> Result<usize, Unanswered> {
+        let command = |done| Command::Configure {
+            rules: rules.clone(),
+            settings: Box::new(settings.clone()),
+            withdraw_over,
+            done,
+        };
+        Ok(self.ask_all(command).await?.into_iter().sum())
+    }
+
+    /// Closes every connection with 1001, evenly over this time, and each that is still to come at once.
+    pub async fn drain(&self, over: Duration) {
+        for worker in 0..self.commands.len() {
+            self.tell(worker, Command::Drain { over }).await;
+        }
+    }
+
+    /// Cuts what is left. A worker that is stuck is not waited for.
+    pub fn cut(&self) {
+        for commands in &self.commands {
+            let _ = commands.try_send(Command::Cut);
+        }
+    }
+
+    /// Describes every connection, by worker.
+    ///
+    /// # Errors
+    /// Where workers do not answer in time.
+    pub async fn list(&self) -> Result<Vec<Vec<View>>, Unanswered> {
+        self.ask_all(Command::List).await
+    }
+
+    /// Closes the connection of this id with 4002; whether it was there.
+    ///
+    /// # Errors
+    /// Where workers do not answer in time.
+    pub async fn close(&self, id: Uuid) -> Result<bool, Unanswered> {
+        Ok(self.ask_all(|answer| Command::Close(id, answer)).await?.contains(&true))
+    }
+
+    /// Waits for the threads to end after the last command; a worker that is stuck is left behind.
+    pub fn stop(self, stuck: bool) {
+        drop(self.commands);
+        for thread in self.threads {
+            if !stuck {
+                // A panic in it has been logged where it was.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    async fn tell(&self, worker: usize, command: Command) {
+        // A worker that is gone has been noticed by [`Broken`].
+        let _ = self.commands[worker].send(command).await;
+    }
+
+    /// Asks every worker, and waits for all answers together.
+    async fn ask_all<T>(
+        &self,
+        command: impl Fn(oneshot::Sender<T>) -> Command,
+    ) -> Result<Vec<T>, Unanswered> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut answers = Vec::with_capacity(self.commands.len());
+        for commands in &self.commands {
+            let (answer, answered) = oneshot::channel();
+            // The answer tells whether it arrived.
+            let _ = timeout_at(deadline, commands.send(command(answer))).await;
+            answers.push(answered);
+        }
+        let mut given = Vec::with_capacity(answers.len());
+        let mut missing = Vec::new();
+        for (worker, answered) in answers.into_iter().enumerate() {
+            match timeout_at(deadline, answered).await {
+                Ok(Ok(answer)) => given.push(answer),
+                _ => missing.push(worker),
+            }
+        }
+        if missing.is_empty() { Ok(given) } else { Err(Unanswered(missing)) }
+    }
+}
