@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::{output, reload};
 
 #[derive(Debug, clap::Args)]
-#[command(mut_arg("socket", |socket| socket.requires("running")))]
+#[command(mut_arg("socket", |socket| socket.requires("running").conflicts_with("print")))]
 pub(super) struct Check {
     /// Print the effective configuration, each value with where it was set; secrets are masked
     #[arg(long)]
