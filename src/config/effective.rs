@@ -5,6 +5,9 @@ use std::num::NonZeroUsize;
 
 use super::{Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Shutdown, WebSocket};
 
+/// The most threads that serve connections: what workers know of each other fits into one word.
+pub const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
+
 /// A configuration that has been read and found right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -12,7 +15,7 @@ pub struct Config {
     pub listen: Option<Vec<ListenAddress>>,
     /// The port of the default listeners: 6380, or what `PORT` says.
     pub default_port: u16,
-    /// Threads that serve connections.
+    /// Threads that serve connections, at most [`MOST_WORKERS`].
     pub workers: NonZeroUsize,
     /// The section `auth`.
     pub auth: Auth,

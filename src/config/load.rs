@@ -12,7 +12,7 @@ use super::report::Report;
 use super::rules::{self, Origins};
 use super::settings::{self, Setting};
 use super::sources::Sources;
-use super::{Config, files, memory, secrets};
+use super::{Config, MOST_WORKERS, files, memory, secrets};
 
 /// What the arguments say about the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +110,8 @@ fn is_about_access(fault: &Fault) -> bool {
 }
 
 fn machine_defaults(sources: &dyn Sources) -> Config {
-    let mut config = Config { workers: sources.parallelism(), ..Config::default() };
+    let workers = sources.parallelism().min(MOST_WORKERS);
+    let mut config = Config { workers, ..Config::default() };
     if let Some(memory) = memory::available(sources) {
         // What `limits.total_queue` may be at least.
         let quarter = (memory / 4).max(64 << 10);

@@ -46,7 +46,7 @@ mod tests;
 pub use allowed_origin::AllowedOrigin;
 pub use auth::{Auth, OnWithdrawal};
 pub use diff::{Change, diff};
-pub use effective::Config;
+pub use effective::{Config, MOST_WORKERS};
 pub use fault::{Fault, Faults, Origin, Position, Warning};
 pub use files::default_path;
 pub use key::Reload;

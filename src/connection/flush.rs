@@ -10,12 +10,13 @@ use crate::config::SlowConsumer;
 use crate::hub::MemberKey;
 use crate::hub::queue::{MAX_SLICES, OutboundQueue, RingPool};
 
-/// How long a queue may be over its bound before its owner is a slow consumer. A reader that is healthy may get
-/// no processor for some ten milliseconds on a machine that is busy: at 200 MB/s that is more than a
-/// queue's bound, and with the verdict at the first sight of it floods evicted healthy readers.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long a queue may be over its bound before its owner is a slow consumer: healthy is who keeps up with
+/// the mean rate over a second. On a busy machine a healthy reader may get no processor for tens of
+/// milliseconds; at 200 MB/s that is more than a queue's bound, and with the verdict at the first sight of it
+/// floods evicted half of the healthy readers.
+const GRACE: Duration = Duration::from_secs(1);
 /// How many times its bound a queue may hold at once within that time.
-const FAR_OVER: usize = 4;
+const FAR_OVER: usize = 16;
 
 /// What a flush came to.
 struct Written {
@@ -49,10 +50,9 @@ impl Connections {
 
     /// Flushes one queue; how many bytes its socket took.
     pub(super) fn flush_one(&self, connection: &Connection) -> usize {
-        let written = self
-            .hub
-            .borrow_mut()
-            .with_queue(connection.key, |queue, pool| write(connection, queue, pool));
+        let written = self.in_hub(|hub| {
+            hub.with_queue(connection.key, |queue, pool| write(connection, queue, pool))
+        });
         self.counters.messages_out.add(u64::from(written.messages));
         self.counters.bytes_out.add(written.bytes as u64);
         match written.stopped {
@@ -102,23 +102,24 @@ impl Connections {
                 connection.close(self, CloseReason::SlowConsumer);
             }
             SlowConsumer::Drop => {
-                let dropped = self
-                    .hub
-                    .borrow_mut()
-                    .with_queue(connection.key, |queue, pool| queue.drop_oldest(bound, pool));
+                let dropped = self.in_hub(|hub| {
+                    hub.with_queue(connection.key, |queue, pool| queue.drop_oldest(bound, pool))
+                });
                 self.counters.dropped.add(dropped);
                 connection.log_dropped(dropped);
             }
         }
     }
 
-    /// Where all queues of all workers together are over their bound, the longest queue's owner is the slow
-    /// consumer; the worker with most in its queues sees to it.
+    /// Where all queues of all workers together hold more memory than they may, the longest queue's owner is the
+    /// slow consumer; the worker with most in its queues sees to it.
     fn bound_all_queues(&self) {
         let bound = self.settings.borrow().total_queue;
         let mine = self.hub.borrow().queued();
-        let queued = || self.everybody.iter().map(|counters| counters.queued.get() as usize);
-        if queued().sum::<usize>() <= bound || queued().any(|other| other > mine) {
+        let everybody = self.everybody.iter();
+        if everybody.clone().map(|counters| counters.held.bytes()).sum::<usize>() <= bound
+            || everybody.map(|counters| counters.queued.get() as usize).any(|other| other > mine)
+        {
             return;
         }
         let Some(longest) = self.hub.borrow().longest_queue() else { return };

@@ -109,14 +109,15 @@ impl Connections {
     }
 
     fn ping(&self, connection: &Connection) {
-        let mut hub = self.hub.borrow_mut();
         // What waits is a better question than a ping behind it.
-        if !hub.queue(connection.key).is_empty() {
+        if !self.hub.borrow().queue(connection.key).is_empty() {
             return;
         }
         let ping = bytes::Bytes::from_static(PING);
-        hub.with_queue(connection.key, |queue, pool| queue.push_ping(ping, pool));
-        hub.touch(connection.key);
+        self.in_hub(|hub| {
+            hub.with_queue(connection.key, |queue, pool| queue.push_ping(ping, pool));
+            hub.touch(connection.key);
+        });
         connection.keepalive.set(connection.keepalive.get().pinged());
     }
 }

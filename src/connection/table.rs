@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 
 use super::close::CloseReason;
 use super::keepalive::Rounds;
+use super::log_limit::LogLimit;
 use super::{Application, Connection, Ending, Peer, run};
 use crate::config::{Config, SlowConsumer};
 use crate::counters::Counters;
@@ -86,6 +87,8 @@ pub struct Connections {
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     /// This worker's figures.
     pub counters: Arc<Counters>,
+    /// How often what clients cause is logged.
+    pub log_limit: LogLimit,
     /// Every worker's figures, this one's among them.
     pub(super) everybody: Arc<[Arc<Counters>]>,
     table: RefCell<Vec<Option<Rc<Connection>>>>,
@@ -99,10 +102,11 @@ pub struct Connections {
     opening: RefCell<Vec<(MemberKey, Waker)>>,
     /// Who ends the turn.
     turner: RefCell<Option<Waker>>,
-    /// Set while the hub changes: a panic then leaves it half changed.
-    in_hub: Cell<bool>,
+    /// A panic left the hub half changed.
     broken: Cell<bool>,
     draining: Cell<bool>,
+    /// What is left of the messages of this turn for whoever comes first.
+    pub(super) messages_left: Cell<usize>,
 }
 
 impl Connections {
@@ -120,6 +124,7 @@ impl Connections {
             settings: RefCell::new(settings),
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             counters: everybody[me.index()].clone(),
+            log_limit: LogLimit::default(),
             everybody,
             table: RefCell::new(Vec::new()),
             births: RefCell::new(Vec::new()),
@@ -127,9 +132,9 @@ impl Connections {
             expiring: RefCell::default(),
             opening: RefCell::new(Vec::new()),
             turner: RefCell::new(None),
-            in_hub: Cell::new(false),
             broken: Cell::new(false),
             draining: Cell::new(false),
+            messages_left: Cell::new(super::MESSAGES_OF_A_TURN),
         })
     }
 
@@ -163,6 +168,7 @@ impl Connections {
 
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
+        self.messages_left.set(super::MESSAGES_OF_A_TURN);
         let (opened, credited) = {
             let mut hub = self.hub.borrow_mut();
             hub.settle();
@@ -287,11 +293,17 @@ impl Connections {
     // ---- what connections call
 
     /// Changes the hub, and has the turn ended if there is something to do then.
-    pub(super) fn change_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
-        self.in_hub.set(true);
-        let result = change(&mut self.hub.borrow_mut());
-        self.in_hub.set(false);
+    pub(crate) fn change_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
+        let result = self.in_hub(change);
         self.nudge();
+        result
+    }
+
+    /// Changes the hub. Whatever task panics in it, the worker is broken then: half of a change is done.
+    pub(super) fn in_hub<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
+        let half_done = HalfDone(self);
+        let result = change(&mut self.hub.borrow_mut());
+        std::mem::forget(half_done);
         result
     }
 
@@ -319,20 +331,14 @@ impl Connections {
         }
     }
 
-    /// Runs a connection's task so that a panic in it is its own end only; one in the hub is the worker's.
+    /// Runs a connection's task so that a panic in it is its own end only, unless it was in the hub.
     ///
     /// # Errors
     /// Where it panicked. What the panic carried is forgotten: it can hold what a client sent.
     pub(super) async fn guard<T>(&self, task: impl Future<Output = T>) -> Result<T, Panicked> {
         match AssertUnwindSafe(task).catch_unwind().await {
             Ok(done) => Ok(done),
-            Err(_) => {
-                if self.in_hub.get() {
-                    self.broken.set(true);
-                    self.nudge();
-                }
-                Err(Panicked)
-            }
+            Err(_) => Err(Panicked),
         }
     }
 
@@ -355,7 +361,9 @@ impl Connections {
     /// Takes a member that never became a connection out again.
     pub(super) fn abandon(&self, key: MemberKey) {
         self.opening.borrow_mut().retain(|(other, _)| *other != key);
-        self.change_hub(|hub| hub.leave(key));
+        if !self.broken.get() {
+            self.change_hub(|hub| hub.leave(key));
+        }
     }
 
     /// Puts a connection in its place and starts its task.
@@ -390,6 +398,16 @@ impl Connections {
     }
 }
 
+/// Dropped by a panic in the middle of a change of the hub.
+struct HalfDone<'a>(&'a Connections);
+
+impl Drop for HalfDone<'_> {
+    fn drop(&mut self) {
+        self.0.broken.set(true);
+        self.0.nudge();
+    }
+}
+
 /// A task ended by a panic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panicked;
@@ -412,5 +430,24 @@ impl Drop for Leaving {
             all.change_hub(|hub| hub.leave(connection.key));
         }
         connection.log_end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::relay::Relay;
+    use crate::hub::placement::Placement;
+
+    #[test]
+    fn a_panic_in_a_change_of_the_hub_breaks_the_worker_whichever_task_it_was_in() {
+        let hub = Hub::new(WorkerId(0), Placement::new(1));
+        let settings = Settings::from(&Config::default());
+        let counters = Arc::new([Arc::default()]);
+        let all = Connections::new(hub, WorkerId(0), counters, settings, Box::<Relay>::default());
+        let unwound = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            all.take_mail(WorkerId(1), std::iter::repeat_with(|| panic!("half way")));
+        }));
+        assert!(unwound.is_err() && all.is_broken());
     }
 }

@@ -4,6 +4,7 @@
 //! of signals or of a service manager.
 //!
 //! - `listeners`, `listener`, `activation`: where it is reached. `reload`: a new configuration, all or nothing.
+//! - `log`, [`events`]: what administrators read.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears. [`ask`]: what tools may ask.
 
 mod activation;
@@ -18,6 +19,8 @@ mod manager;
 mod reload;
 mod server;
 mod watchdog;
+
+pub use log::events;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -82,6 +85,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     let log = log::install(&config.log)
         .map_err(|error| fail(&format!("philote: {error}"), error.exit_code()))?;
     log::log_panics();
+    tracing::info!(event = "start", version = env!("CARGO_PKG_VERSION"), "philote starts");
     keep_memory_private();
     for warning in &loaded.warnings {
         tracing::warn!(event = "configuration_warning", "{warning}");

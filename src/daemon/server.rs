@@ -93,7 +93,7 @@ impl Server {
                     }
                     SIGUSR1 => {
                         self.log.reopen();
-                        tracing::info!(event = "status", "{}", self.describe(0));
+                        self.log_status();
                     }
                     SIGUSR2 => {
                         tracing::info!(event = "signal_ignored", signal = "SIGUSR2", "nothing is bound to this signal");
@@ -164,6 +164,20 @@ impl Server {
             status.push_str(fault);
         }
         status
+    }
+
+    /// One line in the log about how things are.
+    fn log_status(&self) {
+        tracing::info!(
+            event = "status",
+            connections = self.shared.sum(|counters| counters.connections.get()),
+            channels = self.shared.sum(|counters| counters.channels.get()),
+            messages_in = self.shared.sum(|counters| counters.messages_in.get()),
+            messages_out = self.shared.sum(|counters| counters.messages_out.get()),
+            log_lines_lost = self.log.dropped(),
+            "{}",
+            self.describe(0)
+        );
     }
 
     async fn reload_and_tell(&mut self) -> ReloadOutcome {

@@ -38,6 +38,9 @@ pub(super) struct Channel {
     pub(super) interested: WorkerSet,
     /// At its home: what this turn brought.
     pub(super) batch: Batch,
+    /// Its key is on the hub's list of batches, though its batch may have been closed early: the turn's end
+    /// will look for it there.
+    pub(super) listed: bool,
 }
 
 impl Channel {
@@ -52,6 +55,7 @@ impl Channel {
             waiting: Vec::new(),
             interested: WorkerSet::default(),
             batch: Batch::default(),
+            listed: false,
         }
     }
 
@@ -61,6 +65,6 @@ impl Channel {
             && self.writers == 0
             && self.unanswered == 0
             && self.interested.is_empty()
-            && self.batch.len() == 0
+            && !self.listed
     }
 }

@@ -19,6 +19,7 @@
 mod batch;
 mod channel;
 pub mod credit;
+pub mod held;
 pub mod mail;
 mod member;
 pub mod placement;
@@ -34,6 +35,7 @@ use slab::Slab;
 use crate::protocol::{self, Publish};
 use channel::{Channel, ChannelKey, Reader};
 use credit::Unanswered;
+use held::Held;
 use mail::{Answer, Delivery, Mail, Publisher, WorkerId, WorkerSet};
 use member::{Member, Subscription};
 use placement::Placement;
@@ -56,9 +58,11 @@ pub struct Hub {
     members: Slab<Member>,
     next_serial: u32,
     rings: RingPool,
+    /// What the deliveries made here hold.
+    held_bytes: Held,
     /// Bytes that wait in all queues together.
     queued: usize,
-    /// Channels with a batch open.
+    /// Channels that have had a batch in this turn, each once.
     batches: Vec<ChannelKey>,
     /// For each worker, bytes of deliveries mailed to it that it has not taken yet.
     mailed: Vec<usize>,
@@ -88,6 +92,7 @@ impl Hub {
             members: Slab::new(),
             next_serial: 0,
             rings: RingPool::default(),
+            held_bytes: Held::default(),
             queued: 0,
             batches: Vec::new(),
             mailed: vec![0; workers],
@@ -98,6 +103,13 @@ impl Hub {
             opened: Vec::new(),
             credited: Vec::new(),
         }
+    }
+
+    /// Counts what the deliveries made here hold in `held`.
+    #[must_use]
+    pub fn counting(mut self, held: Held) -> Self {
+        self.held_bytes = held;
+        self
     }
 
     // ---- opening and leaving
@@ -255,7 +267,8 @@ impl Hub {
         if channel.readers.is_empty() && channel.interested.is_empty() {
             return Ok(());
         }
-        if channel.batch.len() == 0 {
+        if !channel.listed {
+            channel.listed = true;
             self.batches.push(channel_key);
         }
         let bytes = channel.batch.push(publisher, &delivery);
@@ -290,17 +303,18 @@ impl Hub {
     /// Ends the turn: what it brought goes to the queues here and to the other workers' mail.
     pub fn settle(&mut self) {
         while let Some(key) = self.batches.pop() {
+            self.channels[key as usize].listed = false;
             self.close_batch(key);
+            self.forget_if_idle(key);
         }
     }
 
     fn close_batch(&mut self, key: ChannelKey) {
         let channel = &mut self.channels[key as usize];
         if channel.batch.len() == 0 {
-            self.forget_if_idle(key);
             return;
         }
-        let delivery = channel.batch.close();
+        let delivery = channel.batch.close(&self.held_bytes);
         for worker in channel.interested.iter() {
             self.mailed[worker.index()] += delivery.frames.len();
             if self.mailed[worker.index()] > credit::WINDOW {
@@ -310,7 +324,6 @@ impl Hub {
                 .push(Mail::Deliver { channel: channel.name.clone(), delivery: delivery.clone() });
         }
         self.deliver(key, &delivery);
-        self.forget_if_idle(key);
     }
 
     /// Puts a delivery into the queues of the channel's subscribers here.
@@ -410,7 +423,8 @@ impl Hub {
                 if channel.interested.intersects(self.behind) {
                     waits_for = channel.interested;
                 }
-                if channel.batch.len() == 0 {
+                if !channel.listed {
+                    channel.listed = true;
                     self.batches.push(key);
                 }
                 channel.batch.extend(publisher, frames, messages);

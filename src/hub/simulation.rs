@@ -360,3 +360,26 @@ fn a_worker_that_takes_no_mail_stops_those_who_publish_to_it_and_nobody_else() {
     assert!(world.hubs[0].has_credit(publisher));
     assert_eq!(world.hubs[0].take_credited(), [publisher]);
 }
+
+#[test]
+fn a_channel_may_go_in_the_very_turn_that_closed_a_batch_of_it() {
+    let mut hub = Hub::new(WorkerId(0), Placement::new(1));
+    let channels: [Box<str>; 1] = ["a".into()];
+    let large = format!("\"{}\"", "x".repeat(70_000));
+    let message = Publish { channel: "a".into(), data: &large };
+    let alone = hub.open(&channels, &channels);
+    hub.publish(alone, "i", &message).expect("granted");
+    hub.leave(alone);
+    // Its key in the table is used again at once.
+    let names: [Box<str>; 1] = ["b".into()];
+    let (next, reader) = (hub.open(&names, &names), hub.open(&names, &[]));
+    let small = Publish { channel: "b".into(), data: "\"x\"" };
+    hub.publish(next, "i", &small).expect("granted");
+    hub.settle();
+    assert_eq!(hub.queue(reader).messages(), 1);
+    hub.publish(next, "i", &Publish { channel: "b".into(), data: &large }).expect("granted");
+    hub.leave(next);
+    hub.leave(reader);
+    hub.settle();
+    assert_eq!((hub.channels(), hub.members(), hub.queued()), (0, 0, 0));
+}

@@ -9,6 +9,8 @@
 
 mod mailbox;
 mod paced;
+#[cfg(test)]
+mod tests;
 mod turn;
 pub mod workers;
 
@@ -19,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
 use crate::connection::Connections;
 use crate::connection::close::CloseReason;
@@ -68,21 +70,23 @@ async fn live(start: Start) {
     let Start { me, placement, shared, rules, settings, application, mailboxes, mailbox, told } =
         start;
     let connections = Connections::new(
-        Hub::new(me, placement),
+        Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
         me,
         shared.counters.clone(),
         settings,
         application(),
     );
     let front = Front::new(connections.clone(), shared, rules);
-    spawn_local(mailbox.take_all(connections.clone()));
-    spawn_local(ping(connections.clone()));
-    spawn_local(tick(connections.clone()));
+    // None of them ends but by a panic, in it or in the hub.
+    let mut tasks = JoinSet::new();
+    tasks.spawn_local(mailbox.take_all(connections.clone()));
+    tasks.spawn_local(ping(connections.clone()));
+    tasks.spawn_local(tick(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
-    let turns = spawn_local(turn::end_turns(connections, me, mailboxes));
+    tasks.spawn_local(turn::end_turns(connections, me, mailboxes));
     tokio::select! {
-        _ = turns => {
-            tracing::error!(event = "worker_failed", worker = me.0, "a panic left the hub half changed");
+        _ = tasks.join_next() => {
+            tracing::error!(event = "worker_failed", worker = me.0, "a panic left this worker half working");
         }
         () = obey(front, told) => {}
     }
@@ -182,14 +186,15 @@ async fn list(connections: Rc<Connections>, answer: tokio::sync::oneshot::Sender
     let _ = answer.send(views);
 }
 
-/// Once a second: shows that this worker turns, and ends connections with their tokens where that is
-/// configured. By the wall clock, read anew each time.
+/// Once a second: shows that this worker turns, says what the log has left out, and ends connections with
+/// their tokens where that is configured. By the wall clock, read anew each time.
 async fn tick(connections: Rc<Connections>) {
     loop {
         tokio::time::sleep(workers::BEAT).await;
         connections.counters.beats.add(1);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
+        connections.log_limit.turn();
     }
 }
 

@@ -11,13 +11,14 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::{Start, mailbox, run};
+use crate::config::MOST_WORKERS;
 use crate::connection::socket::AcceptedSocket;
 use crate::connection::table::{Settings, View};
 use crate::connection::{Application, Peer};
 use crate::http::front::Shared;
 use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
-use crate::hub::mail::WorkerId;
+use crate::hub::mail::{MAX_WORKERS, WorkerId};
 use crate::hub::placement::Placement;
 
 /// Commands that may wait for a worker. Accepted sockets come this way, so it bounds those too.
@@ -26,6 +27,8 @@ const COMMANDS: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a worker shows that it turns.
 pub const BEAT: Duration = Duration::from_secs(1);
+
+const _: () = assert!(MOST_WORKERS.get() <= MAX_WORKERS, "sets of workers hold as many as may be");
 
 /// What a worker is told by the daemon.
 #[derive(Debug)]

@@ -356,3 +356,16 @@ fn a_message_of_a_hundred_thousand_empty_fragments_is_one_message() {
     subscriber.hears("c", "D");
     server.is_healthy();
 }
+
+/// The channel goes with its only subscriber, in the very turn that closed a batch of it.
+#[test]
+fn a_large_message_by_the_only_subscriber_of_a_channel_who_goes_at_once_is_harmless() {
+    let server = Server::start();
+    for round in 0..40 {
+        let mut client = server.open(&grant(&["alone"], &["alone"]));
+        client.send_text(&publish("alone", &"x".repeat(66_000 + round * 1_000)));
+        client.finish_sending();
+        client.rest();
+    }
+    server.is_healthy();
+}

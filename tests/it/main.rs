@@ -13,6 +13,7 @@ mod hostile_frames;
 mod hostile_handshakes;
 mod info;
 mod keepalive;
+mod logs;
 mod messages;
 mod opening;
 mod order;

@@ -12,6 +12,7 @@ mod websocket;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::MOST_WORKERS;
 use super::field::Field;
 use super::key::{Key, Reload, Unset};
 use super::lens::lens;
@@ -70,10 +71,10 @@ pub(super) static TOP: &[Key] = &[
     Key {
         path: "workers",
         other_variables: &[],
-        // Above the cores a worker only costs; 1024 is what the largest machines have.
-        field: Field::Threads(lens!(workers), 1..=1024),
+        // Above the cores a worker only costs.
+        field: Field::Threads(lens!(workers), 1..=MOST_WORKERS.get() as u64),
         unset: Unset::Told {
-            words: "one a core, within the quota of the control group",
+            words: "one a core, within the quota of the control group, 64 at most",
             example: "2",
         },
         reload: Reload::Restart,

@@ -20,7 +20,7 @@ ping_interval = 25
     assert_eq!(
         faults,
         [
-            "environment: PHILOTE_WORKERS: \"many\" is no whole number; use 1 to 1024",
+            "environment: PHILOTE_WORKERS: \"many\" is no whole number; use 1 to 64",
             "environment: PORT: 0 is out of range; use 1 to 65535",
             "/etc/philote/config.toml:1:26: listen: \"example.org:80\" is no address (names are \
              not looked up); write one in numbers, or localhost",
@@ -91,16 +91,14 @@ fn broken_syntax_is_told_beside_everything_else_and_what_it_hides_is_not_guessed
 #[test]
 fn each_kind_of_value_says_what_it_takes() {
     let cases = [
-        ("workers = 0", "1:11: workers: 0 is out of range; use 1 to 1024"),
-        ("workers = -1", "1:11: workers: -1 is out of range; use 1 to 1024"),
-        (
-            "workers = \"2\"",
-            "1:11: workers: a string where a whole number is wanted; use 1 to 1024",
-        ),
-        ("workers = 1.5", "1:11: workers: a float where a whole number is wanted; use 1 to 1024"),
+        ("workers = 0", "1:11: workers: 0 is out of range; use 1 to 64"),
+        ("workers = 65", "1:11: workers: 65 is out of range; use 1 to 64"),
+        ("workers = -1", "1:11: workers: -1 is out of range; use 1 to 64"),
+        ("workers = \"2\"", "1:11: workers: a string where a whole number is wanted; use 1 to 64"),
+        ("workers = 1.5", "1:11: workers: a float where a whole number is wanted; use 1 to 64"),
         (
             "workers = 99999999999999999999999999999999999999999",
-            "1:11: workers: a number out of range; use 1 to 1024",
+            "1:11: workers: a number out of range; use 1 to 64",
         ),
         (
             "limits.max_head_size = \"1MB\"",

@@ -289,3 +289,9 @@ fn a_queue_too_small_for_two_messages_is_a_warning() {
     let warning = told("limits.outbound_queue = \"1MiB\"").expect("it is told");
     assert!(warning.contains(":1:25: limits.outbound_queue: "), "{warning}");
 }
+
+#[test]
+fn a_machine_of_more_cores_than_workers_may_be_has_the_most() {
+    let fake = Fake { threads: NonZeroUsize::new(192), ..Fake::new() };
+    assert_eq!(fake.config().workers, MOST_WORKERS);
+}

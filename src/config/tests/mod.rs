@@ -27,6 +27,7 @@ struct Fake {
     files: BTreeMap<PathBuf, Result<FileContent, ReadError>>,
     environment: Vec<(OsString, OsString)>,
     memory: Option<u64>,
+    threads: Option<NonZeroUsize>,
 }
 
 impl Fake {
@@ -93,6 +94,6 @@ impl Sources for Fake {
     }
 
     fn parallelism(&self) -> NonZeroUsize {
-        NonZeroUsize::new(3).expect("three")
+        self.threads.unwrap_or(NonZeroUsize::new(3).expect("three"))
     }
 }

@@ -1,0 +1,5 @@
+//! Workers in this process, with clients on socket pairs: faults that no client of the real binary can
+//! cause, and what must survive them.
+
+mod faults;
+mod rig;
