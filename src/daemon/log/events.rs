@@ -145,6 +145,30 @@ pub static EVENTS: &[EventKind] = &[
     ),
     event(
         Level::WARN,
+        "control_accept_failed",
+        &["error"],
+        "Tools cannot connect to the control socket for now, mostly for want of descriptors.",
+    ),
+    event(
+        Level::INFO,
+        "control_reload",
+        &["uid", "pid"],
+        "A process of that user asked for a reload, over the control socket.",
+    ),
+    event(
+        Level::INFO,
+        "control_drain",
+        &["uid", "pid"],
+        "A process of that user asked for the stop, over the control socket.",
+    ),
+    event(
+        Level::INFO,
+        "control_disconnect",
+        &["uid", "pid", "connection"],
+        "A process of that user asked for a connection to be closed, over the control socket.",
+    ),
+    event(
+        Level::WARN,
         "notify_failed",
         &["error"],
         "The service manager could not be told of the server's state.",
