@@ -8,7 +8,7 @@
 //! not read: below warn they print requests and payloads.
 //!
 //! - [`record`]: an event, taken down. [`queue`]: those that wait for the thread. [`writer`]: the thread.
-//! - [`output`]: where to. [`file`]: a file that can be rotated. [`journal`]: the journal.
+//! - [`output`]: where to. [`mod@file`]: a file that can be rotated. [`journal`]: the journal.
 //! - [`text`], [`json`]: how a line looks. [`events`]: every event that philote logs.
 
 pub mod events;
