@@ -10,6 +10,8 @@ use crate::protocol;
 
 /// Lines a second about publishes that were not granted; each is counted all the same.
 const LINES: u32 = 10;
+/// Characters of such a channel's name that are logged: the name is as long as the client likes.
+const SHOWN: usize = 100;
 
 /// Reads messages as publishes and hands them to the hub.
 #[derive(Debug, Default)]
@@ -49,12 +51,14 @@ impl Relay {
         }
         self.lines.set(self.lines.get() + 1);
         if self.lines.get() <= LINES {
+            let shown =
+                channel.char_indices().nth(SHOWN).map_or(channel, |(end, _)| &channel[..end]);
             tracing::info!(
                 event = "publish_refused",
                 connection = %connection.identity.id,
                 peer = %connection.identity.peer,
                 // Debug: a name can hold anything, line ends and terminal controls among it.
-                channel = ?channel,
+                channel = ?shown,
                 "publish refused: the token does not grant writing this channel"
             );
         }
