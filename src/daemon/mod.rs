@@ -9,6 +9,7 @@
 
 mod activation;
 pub mod ask;
+pub mod control;
 mod descriptors;
 mod drain;
 mod listener;
