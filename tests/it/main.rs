@@ -19,6 +19,7 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod readme;
 mod refusals;
 mod second_opinion;
 mod tokens;

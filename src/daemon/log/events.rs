@@ -201,20 +201,21 @@ pub static EVENTS: &[EventKind] = &[
         Level::INFO,
         "handshake_refused",
         &["peer", "reason"],
-        "A client was not let in. The reason is one of a fixed set. Ten lines a minute and peer.",
+        "A client was not let in. The reason is one of a fixed set. Ten lines a minute, \
+         peer and worker.",
     ),
     event(
         Level::INFO,
         "publish_refused",
         &["connection", "peer", "channel"],
-        "A connection published to a channel that its token does not grant. Ten lines a minute \
-         and peer.",
+        "A connection published to a channel that its token does not grant. Ten lines a minute, \
+         peer and worker.",
     ),
     event(
         Level::INFO,
         "lines_left_out",
         &["of", "lines"],
-        "So many more events of this name happened in the last minute than were logged.",
+        "So many more events of this name happened in the last minute than one worker has logged.",
     ),
     event(
         Level::DEBUG,
