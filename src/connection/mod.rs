@@ -156,6 +156,8 @@ pub struct Connection {
     blocked: Cell<bool>,
     /// Our side of the stream is shut down.
     shut: Cell<bool>,
+    /// The peer's side of the stream is.
+    heard_out: Cell<bool>,
     /// Since when its queue has been over its bound at every look.
     over_since: Cell<Option<Instant>>,
     keepalive: Cell<Keepalive>,
@@ -226,6 +228,7 @@ impl Connection {
             phase: Cell::new(Phase::Open),
             blocked: Cell::new(false),
             shut: Cell::new(false),
+            heard_out: Cell::new(false),
             over_since: Cell::new(None),
             keepalive: Cell::default(),
             deadline: RefCell::new(None),
@@ -299,6 +302,9 @@ impl Connection {
         cx: &mut Context<'_>,
         bite: &mut Bite,
     ) -> Poll<Result<Option<Stop>, CloseReason>> {
+        if self.heard_out.get() {
+            return Poll::Pending;
+        }
         if bite.is_spent() {
             return Poll::Ready(Ok(Some(Stop::Spent)));
         }
@@ -325,8 +331,8 @@ impl Connection {
                     inbound.missing = inbound.missing.saturating_sub(read);
                     Poll::Ready(Ok(Some(Stop::Missing(inbound.missing))))
                 }
-                Poll::Ready(_) => {
-                    self.phase.set(Phase::Over);
+                Poll::Ready(end) => {
+                    self.stream_ended(all, end.is_ok());
                     Poll::Ready(Ok(None))
                 }
             };
@@ -336,19 +342,31 @@ impl Connection {
         match socket.poll_read(cx, &mut buffer) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-            Poll::Ready(_) => {
-                self.phase.set(Phase::Over);
+            Poll::Ready(end) => {
+                self.stream_ended(all, end.is_ok());
                 return Poll::Ready(Ok(None));
             }
         }
         let bytes = buffer.filled_mut();
         self.heard(all, bytes.len(), bite);
         let (used, stop) = self.take_in(all, bytes, &mut inbound.open, bite);
-        if used < bytes.len() && stop.is_ok() {
+        // Behind a fault too: where the frames begin is known, and the peer's Close is among them.
+        if used < bytes.len() {
             inbound.keep(&bytes[used..]);
         }
         inbound.missing = missing_of(&stop);
         Poll::Ready(stop.map(Some))
+    }
+
+    /// The peer sends nothing more. That is the end, unless it is owed a Close that has yet to go out: its
+    /// other half may be open.
+    fn stream_ended(&self, all: &Connections, in_order: bool) {
+        if in_order && !self.is_open() && !all.hub.borrow().queue(self.key).is_empty() {
+            self.heard_out.set(true);
+            self.phase.set(Phase::Ending);
+        } else {
+            self.phase.set(Phase::Over);
+        }
     }
 
     fn heard(&self, all: &Connections, bytes: usize, bite: &mut Bite) {

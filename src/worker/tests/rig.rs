@@ -7,15 +7,21 @@ use std::time::Duration;
 
 use crate::auth::{Algorithm, Claims, sign};
 use crate::config::Config;
-use crate::connection::Peer;
+use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
 use crate::connection::table::Settings;
+use crate::connection::{Application, Peer};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::workers::{Broken, NewApplication, Workers};
 
 /// The longest that a healthy worker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What philote itself does.
+pub(super) fn relay() -> Box<dyn Application> {
+    Box::<Relay>::default()
+}
 
 /// Workers that run.
 pub(super) struct Rig {
