@@ -12,7 +12,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`cli`] | arguments to an exit code, one file a subcommand; the only place that prints |
-//! | [`daemon`] | the life of the process: signals, listeners, reload, log, drain, the service manager |
+//! | [`daemon`] | the life of the process: signals, listeners, control socket, reload, log, drain |
 //! | [`worker`] | one thread, its runtime, its connections; the turn and its flush; mail between workers |
 //! | [`http`] | what comes before the upgrade and beside it: the handshake, refusals, plain requests |
 //! | [`connection`] | one task a socket: reading, writing, keepalive, closing |
@@ -53,9 +53,14 @@
 //! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or
 //! `websocket.close_timeout`; then the task ends, and a guard takes the connection out of everything.
 //!
+//! **A question** of an administrator comes by a signal or over the control socket, where each request becomes a
+//! [`daemon::ask::Ask`]. One loop takes them all, one after the other, so that nothing changes the daemon from
+//! two sides at once; the commands of [`cli`] read its answers back.
+//!
 //! **A reload** is prepared (read, validate, bind: all that can fail) and then committed: the differences
 //! ([`config::diff`]) are logged, and every worker gets the new [`http::rules::Rules`] and
-//! [`connection::table::Settings`] by a command.
+//! [`connection::table::Settings`] by a command. Connections whose key is accepted no more are closed with 1008,
+//! spread over a while, and spared if a reload meanwhile accepts it again.
 //!
 //! **The stop.** Newcomers are answered 503, connections are closed with 1001 at an even rate and work until
 //! their close, what is left at the deadline is cut. A worker that ends by itself ends the process, so that it

@@ -15,6 +15,7 @@ use philote::protocol::Malformed;
 use rustix::process::Signal;
 
 use crate::support::client::Client;
+use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect};
 use crate::support::server::{Server, Setup};
 use crate::support::token::{grant, signed, token};
@@ -62,6 +63,7 @@ fn every_block_is_known() {
         "toml",
         "sh check",
         "env file",
+        "sh control",
         "env container",
         "yaml kubernetes",
     ];
@@ -149,6 +151,7 @@ fn every_command_that_is_named_exists() {
     let mut count = 0;
     for (code, _) in inline_code() {
         let Some(words) = code.strip_prefix("philote ") else { continue };
+        let words = words.replace("ID", "00000000-0000-4000-8000-000000000000");
         shell.run(&format!("philote {words} --help")).well();
         count += 1;
     }
@@ -160,6 +163,7 @@ fn the_exit_codes_are_those_of_the_binary() {
     let shell = Shell::new().set("PHILOTE_URL", "ws://127.0.0.1:1/");
     let provoked = [
         ("philote --version", 0),
+        ("philote health --url http://127.0.0.1:1/", 1),
         ("philote --no-such-thing", 64),
         ("philote publish news x", 69),
         ("philote publish --token-file no-such-file news x", 77),
@@ -170,7 +174,26 @@ fn the_exit_codes_are_those_of_the_binary() {
         assert_eq!(shell.run(command).code, Some(code), "{command}");
         assert!(listed.contains(&code), "{code}");
     }
-    assert_eq!(listed, [0, 64, 69, 70, 77, 78]);
+    // 70 and 75 cannot be provoked from here.
+    assert_eq!(listed, [0, 1, 64, 69, 70, 75, 77, 78]);
+}
+
+#[test]
+fn the_control_socket_steers_the_server() {
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let server = Server::with(&format!("[control]\nsocket = {socket:?}"));
+    let open = server.subscriber(&["c"]);
+    let shell = Shell::new().set("PHILOTE_CONTROL", &socket);
+    let done = shell.run(&block("sh control"));
+    assert!(done.err.contains("draining"), "{done:?}");
+    let out = done.well();
+    for line in ["running for", "1 of 255", "127.0.0.1:"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    open.closed_with(1001);
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}", ended.log);
 }
 
 #[test]
