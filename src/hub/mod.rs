@@ -505,12 +505,6 @@ impl Hub {
         self.queued
     }
 
-    /// The member for which most bytes wait.
-    pub fn longest_queue(&self) -> Option<MemberKey> {
-        let longest = self.members.iter().max_by_key(|(_, member)| member.queue.bytes());
-        longest.filter(|(_, m)| m.queue.bytes() > 0).map(|(key, _)| key as MemberKey)
-    }
-
     // ---- effects
 
     /// The mail to a worker, taken out.

@@ -194,6 +194,9 @@ async fn tick(connections: Rc<Connections>) {
         connections.counters.beats.add(1);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
+        // A turn, though nothing may have happened: the figure of what waits is then right, by which workers
+        // know whose queues are too long.
+        connections.nudge();
     }
 }
 
