@@ -16,26 +16,32 @@ use crate::hub::mail::WorkerId;
 use crate::hub::placement::Placement;
 use crate::protocol::Publish;
 
-/// The connections of a worker that is alone.
-struct Alone {
-    all: Rc<Connections>,
+/// The connections of one worker.
+pub(super) struct Alone {
+    pub(super) all: Rc<Connections>,
     taken: Arc<AtomicUsize>,
 }
 
 impl Alone {
     fn new(config: &Config) -> Alone {
-        let hub = Hub::new(WorkerId(0), Placement::new(1));
-        let counters = Arc::new([Arc::default()]);
+        Alone::of(1, config)
+    }
+
+    /// The first of so many workers, of which the others say nothing.
+    pub(super) fn of(workers: usize, config: &Config) -> Alone {
+        let hub = Hub::new(WorkerId(0), Placement::new(workers));
+        let counters = (0..workers).map(|_| Arc::default()).collect();
         let settings = Settings::from(config);
         let all = Connections::new(hub, WorkerId(0), counters, settings, Box::<Relay>::default());
         Alone { all, taken: Arc::default() }
     }
 
-    fn reserve(&self, read: &str, write: &str) -> Reservation {
-        Reservation::new(&self.all, &[read.into()], &[write.into()])
+    pub(super) fn reserve(&self, read: &[&str], write: &[&str]) -> Reservation {
+        let boxed = |names: &[&str]| names.iter().map(|&name| name.into()).collect::<Vec<_>>();
+        Reservation::new(&self.all, &boxed(read), &boxed(write))
     }
 
-    fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         Identity {
             id: Uuid::new_v4(),
             peer: Peer::Unix,
@@ -60,7 +66,7 @@ impl Alone {
 }
 
 /// A socket of a connection, and its peer's.
-fn sockets() -> (Socket, UnixStream) {
+pub(super) fn sockets() -> (Socket, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     theirs.set_nonblocking(true).expect("non-blocking");
     let socket = Socket::from_accepted(AcceptedSocket::Unix(theirs)).expect("registered");
@@ -82,7 +88,7 @@ async fn reads(alone: &Alone, peer: &UnixStream) -> Vec<u8> {
     everything
 }
 
-fn run_local(test: impl Future<Output = ()>) {
+pub(super) fn run_local(test: impl Future<Output = ()>) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     runtime.expect("a runtime").block_on(test);
 }
@@ -95,8 +101,8 @@ fn a_peer_that_takes_its_time_over_its_101_is_bounded_like_a_slow_consumer() {
         config.websocket.slow_consumer = policy;
         run_local(async {
             let alone = Alone::new(&config);
-            let publisher = alone.reserve("other", "c");
-            let late = alone.reserve("c", "other");
+            let publisher = alone.reserve(&[], &["c"]);
+            let late = alone.reserve(&["c"], &[]);
             for number in 0..100 {
                 alone.publish(&publisher, "c", &format!("{number:01000}"));
                 assert!(alone.all.counters.queued.get() < 12_000, "at {number}");
