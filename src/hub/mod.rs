@@ -456,7 +456,8 @@ impl Hub {
     fn caught_up(&mut self, worker: WorkerId, bytes: usize) {
         let mailed = &mut self.mailed[worker.index()];
         *mailed = mailed.saturating_sub(bytes);
-        if *mailed > credit::WINDOW / 2 {
+        // Nobody waits for a worker that is not behind.
+        if *mailed > credit::WINDOW / 2 || !self.behind.contains(worker) {
             return;
         }
         self.behind.remove(worker);
