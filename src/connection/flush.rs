@@ -34,7 +34,10 @@ impl Connections {
         self.hub.borrow_mut().take_dirty(dirty);
         for key in dirty.iter() {
             // A member without a connection is in its handshake; its queue waits.
-            let Some(connection) = self.get(*key) else { continue };
+            let Some(connection) = self.get(*key) else {
+                self.bound_reservation(*key);
+                continue;
+            };
             if connection.blocked.get() {
                 self.bound_queue(&connection);
             } else {
@@ -111,6 +114,30 @@ impl Connections {
         }
     }
 
+    /// Looks at what waits for a handshake whose 101 its peer does not take. What it would be closed with is
+    /// the first that it hears then.
+    fn bound_reservation(&self, key: MemberKey) {
+        let (bound, policy) = {
+            let settings = self.settings.borrow();
+            (settings.outbound_queue, settings.slow_consumer)
+        };
+        if self.hub.borrow().queue(key).backlog() <= bound.saturating_mul(FAR_OVER) {
+            return;
+        }
+        let dropped = self.in_hub(|hub| {
+            hub.with_queue(key, |queue, pool| match policy {
+                SlowConsumer::Drop => queue.drop_oldest(bound, pool),
+                SlowConsumer::Disconnect => {
+                    let dropped = queue.discard(pool);
+                    queue.push_close(CloseReason::SlowConsumer.frame().into(), pool);
+                    dropped
+                }
+            })
+        });
+        self.counters.slow_consumers.add(u64::from(policy == SlowConsumer::Disconnect));
+        self.counters.dropped.add(dropped);
+    }
+
     /// Where all queues of all workers together hold more memory than they may, the longest queue's owner is the
     /// slow consumer; the worker with most in its queues sees to it.
     fn bound_all_queues(&self) {
@@ -122,11 +149,9 @@ impl Connections {
         {
             return;
         }
-        let Some(longest) = self.hub.borrow().longest_queue() else { return };
-        if let Some(connection) = self.get(longest) {
+        if let Some((connection, bytes)) = self.longest_queue() {
             let policy = self.settings.borrow().slow_consumer;
-            let half = self.hub.borrow().queue(longest).bytes() / 2;
-            self.too_slow(&connection, policy, half);
+            self.too_slow(&connection, policy, bytes / 2);
         }
     }
 }

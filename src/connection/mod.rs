@@ -18,6 +18,8 @@ pub mod relay;
 mod reservation;
 pub mod socket;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -480,6 +482,13 @@ impl Connection {
         });
         all.counters.dropped.add(dropped);
         self.phase.set(next);
+        self.limit_closing(all);
+    }
+
+    /// Goes on from a Close that was put into its queue before it was a connection.
+    fn is_closed_already(&self, all: &Connections, reason: CloseReason) {
+        self.ending.set(Ending::Ours(reason));
+        self.phase.set(reason.attention().into());
         self.limit_closing(all);
     }
 

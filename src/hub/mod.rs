@@ -468,7 +468,8 @@ impl Hub {
     fn caught_up(&mut self, worker: WorkerId, bytes: usize) {
         let mailed = &mut self.mailed[worker.index()];
         *mailed = mailed.saturating_sub(bytes);
-        if *mailed > credit::WINDOW / 2 {
+        // Nobody waits for a worker that is not behind.
+        if *mailed > credit::WINDOW / 2 || !self.behind.contains(worker) {
             return;
         }
         self.behind.remove(worker);
@@ -515,12 +516,6 @@ impl Hub {
     /// Bytes that wait in all queues together; a frame shared by many counts once a queue.
     pub fn queued(&self) -> usize {
         self.queued
-    }
-
-    /// The member for which most bytes wait.
-    pub fn longest_queue(&self) -> Option<MemberKey> {
-        let longest = self.members.iter().max_by_key(|(_, member)| member.queue.bytes());
-        longest.filter(|(_, m)| m.queue.bytes() > 0).map(|(key, _)| key as MemberKey)
     }
 
     // ---- effects

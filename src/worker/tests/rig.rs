@@ -67,6 +67,17 @@ impl Rig {
         Client { socket, unread: Vec::new() }
     }
 
+    /// Has an administrator close every connection but the one that has been open longest.
+    pub(super) fn close_all_but_the_first(&self) {
+        self.runtime.block_on(async {
+            let views = self.workers.list().await.expect("listed").concat();
+            let first = views.iter().min_by_key(|view| view.since).expect("some").id;
+            for view in views.iter().filter(|view| view.id != first) {
+                assert!(self.workers.close(view.id).await.expect("answered"));
+            }
+        });
+    }
+
     /// The worker that is reported as broken.
     pub(super) fn breaks(&mut self) -> Option<u8> {
         let Rig { runtime, broken, .. } = self;
