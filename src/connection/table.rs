@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 
 use super::close::CloseReason;
 use super::keepalive::Rounds;
+use super::log_limit::LogLimit;
 use super::{Application, Connection, Ending, Peer, run};
 use crate::config::{Config, SlowConsumer};
 use crate::counters::Counters;
@@ -86,6 +87,8 @@ pub struct Connections {
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     /// This worker's figures.
     pub counters: Arc<Counters>,
+    /// How often what clients cause is logged.
+    pub log_limit: LogLimit,
     /// Every worker's figures, this one's among them.
     pub(super) everybody: Arc<[Arc<Counters>]>,
     table: RefCell<Vec<Option<Rc<Connection>>>>,
@@ -102,6 +105,8 @@ pub struct Connections {
     /// A panic left the hub half changed.
     broken: Cell<bool>,
     draining: Cell<bool>,
+    /// What is left of the messages of this turn for whoever comes first.
+    pub(super) messages_left: Cell<usize>,
 }
 
 impl Connections {
@@ -119,6 +124,7 @@ impl Connections {
             settings: RefCell::new(settings),
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             counters: everybody[me.index()].clone(),
+            log_limit: LogLimit::default(),
             everybody,
             table: RefCell::new(Vec::new()),
             births: RefCell::new(Vec::new()),
@@ -128,6 +134,7 @@ impl Connections {
             turner: RefCell::new(None),
             broken: Cell::new(false),
             draining: Cell::new(false),
+            messages_left: Cell::new(super::MESSAGES_OF_A_TURN),
         })
     }
 
@@ -161,6 +168,7 @@ impl Connections {
 
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
+        self.messages_left.set(super::MESSAGES_OF_A_TURN);
         let (opened, credited) = {
             let mut hub = self.hub.borrow_mut();
             hub.settle();

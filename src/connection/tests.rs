@@ -103,9 +103,10 @@ fn a_peer_that_takes_its_time_over_its_101_is_bounded_like_a_slow_consumer() {
             let alone = Alone::new(&config);
             let publisher = alone.reserve(&[], &["c"]);
             let late = alone.reserve(&["c"], &[]);
-            for number in 0..100 {
+            // Sixteen times the bound and then some: within its moment of grace.
+            for number in 0..400 {
                 alone.publish(&publisher, "c", &format!("{number:01000}"));
-                assert!(alone.all.counters.queued.get() < 12_000, "at {number}");
+                assert!(alone.all.counters.queued.get() < 163_000, "at {number}");
             }
             let (socket, peer) = sockets();
             late.attach(alone.identity(), socket, &[]);
@@ -114,7 +115,7 @@ fn a_peer_that_takes_its_time_over_its_101_is_bounded_like_a_slow_consumer() {
                 SlowConsumer::Disconnect => {
                     assert_eq!(heard[..4], CloseReason::SlowConsumer.frame()[..4]);
                     assert_eq!(alone.all.counters.slow_consumers.get(), 1);
-                    assert!(alone.all.counters.dropped.get() > 5);
+                    assert!(alone.all.counters.dropped.get() > 100);
                 }
                 SlowConsumer::Drop => {
                     assert!(heard.len() > 9_000 && alone.all.counters.dropped.get() > 80);

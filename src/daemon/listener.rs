@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -24,6 +24,8 @@ const BACKLOG: i32 = 4096;
 /// How long accepting rests where descriptors have run out, at first and at most.
 const REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How long nothing more is said of accepting that fails again and again, as clients can make it.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// An address that could not be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -256,7 +258,7 @@ fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<
 
 /// A group's number, from its number or from /etc/group: read by ourselves, since a static binary must
 /// not load the system's name service modules.
-fn group_id(group: &str) -> io::Result<u32> {
+pub(super) fn group_id(group: &str) -> io::Result<u32> {
     if let Ok(number) = group.parse() {
         return Ok(number);
     }
@@ -281,6 +283,7 @@ pub(super) async fn accept_until(
     workers: Arc<Workers>,
 ) {
     let mut rest = REST;
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -298,7 +301,8 @@ pub(super) async fn accept_until(
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
-                if rest == REST {
+                if warned.is_none_or(|at| at.elapsed() >= QUIET) {
+                    warned = Some(Instant::now());
                     tracing::warn!(
                         event = "accept_failed",
                         address = listener.address(),

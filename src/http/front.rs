@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize};
 use std::time::Instant;
 
 use super::pending::PendingSockets;
-use super::refusal_log::RefusalLog;
 use super::rules::Rules;
 use crate::connection::{Connections, Peer};
 use crate::counters::Counters;
@@ -55,18 +54,12 @@ pub struct Front {
     /// What all workers share.
     pub shared: Arc<Shared>,
     rules: RefCell<Arc<Rules>>,
-    refusals: RefusalLog,
 }
 
 impl Front {
     /// With nothing pending.
     pub fn new(connections: Rc<Connections>, shared: Arc<Shared>, rules: Arc<Rules>) -> Rc<Front> {
-        Rc::new(Front {
-            connections,
-            shared,
-            rules: RefCell::new(rules),
-            refusals: RefusalLog::default(),
-        })
+        Rc::new(Front { connections, shared, rules: RefCell::new(rules) })
     }
 
     /// The rules in force.
@@ -82,6 +75,8 @@ impl Front {
     /// Counts and logs a refusal. `reason` is one of a fixed set: nothing that a client chose.
     pub(super) fn note_refused(&self, peer: Peer, reason: &'static str) {
         self.connections.counters.refused.add(1);
-        self.refusals.note(peer, reason);
+        if self.connections.log_limit.admits("handshake_refused", peer) {
+            tracing::info!(event = "handshake_refused", %peer, reason, "handshake refused");
+        }
     }
 }

@@ -14,7 +14,6 @@ mod origin;
 pub mod pending;
 mod plain;
 mod refusal;
-mod refusal_log;
 pub mod rules;
 mod token;
 

@@ -19,6 +19,7 @@
 mod batch;
 mod channel;
 pub mod credit;
+pub mod held;
 pub mod mail;
 mod member;
 pub mod placement;
@@ -34,6 +35,7 @@ use slab::Slab;
 use crate::protocol::{self, Publish};
 use channel::{Channel, ChannelKey, Reader};
 use credit::Unanswered;
+use held::Held;
 use mail::{Answer, Delivery, Mail, Publisher, WorkerId, WorkerSet};
 use member::{Member, Subscription};
 use placement::Placement;
@@ -56,6 +58,8 @@ pub struct Hub {
     members: Slab<Member>,
     next_serial: u32,
     rings: RingPool,
+    /// What the deliveries made here hold.
+    held_bytes: Held,
     /// Bytes that wait in all queues together.
     queued: usize,
     /// Channels that have had a batch in this turn, each once.
@@ -88,6 +92,7 @@ impl Hub {
             members: Slab::new(),
             next_serial: 0,
             rings: RingPool::default(),
+            held_bytes: Held::default(),
             queued: 0,
             batches: Vec::new(),
             mailed: vec![0; workers],
@@ -98,6 +103,13 @@ impl Hub {
             opened: Vec::new(),
             credited: Vec::new(),
         }
+    }
+
+    /// Counts what the deliveries made here hold in `held`.
+    #[must_use]
+    pub fn counting(mut self, held: Held) -> Self {
+        self.held_bytes = held;
+        self
     }
 
     // ---- opening and leaving
@@ -302,7 +314,7 @@ impl Hub {
         if channel.batch.len() == 0 {
             return;
         }
-        let delivery = channel.batch.close();
+        let delivery = channel.batch.close(&self.held_bytes);
         for worker in channel.interested.iter() {
             self.mailed[worker.index()] += delivery.frames.len();
             if self.mailed[worker.index()] > credit::WINDOW {

@@ -70,7 +70,7 @@ async fn live(start: Start) {
     let Start { me, placement, shared, rules, settings, application, mailboxes, mailbox, told } =
         start;
     let connections = Connections::new(
-        Hub::new(me, placement),
+        Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
         me,
         shared.counters.clone(),
         settings,
@@ -186,14 +186,15 @@ async fn list(connections: Rc<Connections>, answer: tokio::sync::oneshot::Sender
     let _ = answer.send(views);
 }
 
-/// Once a second: shows that this worker turns, and ends connections with their tokens where that is
-/// configured. By the wall clock, read anew each time.
+/// Once a second: shows that this worker turns, says what the log has left out, and ends connections with
+/// their tokens where that is configured. By the wall clock, read anew each time.
 async fn tick(connections: Rc<Connections>) {
     loop {
         tokio::time::sleep(workers::BEAT).await;
         connections.counters.beats.add(1);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
+        connections.log_limit.turn();
         // A turn, though nothing may have happened: the figure of what waits is then right, by which workers
         // know whose queues are too long.
         connections.nudge();

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
@@ -29,6 +30,7 @@ pub(crate) struct Setup {
 pub(crate) struct Server {
     child: Child,
     log: Arc<Log>,
+    collector: Option<JoinHandle<()>>,
     notices: Receiver<String>,
     addresses: Vec<SocketAddr>,
     stopped: bool,
@@ -106,7 +108,7 @@ impl Setup {
         let log = Arc::new(Log::default());
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let pid = pid_of(&child);
-        std::thread::spawn({
+        let collector = std::thread::spawn({
             let log = Arc::clone(&log);
             move || log.collect(BufReader::new(stderr))
         });
@@ -130,8 +132,15 @@ impl Setup {
                 }
             }
         });
-        let mut server =
-            Server { child, log, notices, addresses: Vec::new(), stopped: false, _dir: dir };
+        let mut server = Server {
+            child,
+            log,
+            collector: Some(collector),
+            notices,
+            addresses: Vec::new(),
+            stopped: false,
+            _dir: dir,
+        };
         server.addresses = server.await_ready();
         server
     }
@@ -289,6 +298,10 @@ impl Server {
             status.is_some()
         });
         self.stopped = true;
+        // The last lines are in the pipe still.
+        if let Some(collector) = self.collector.take() {
+            collector.join().expect("the log is read to its end");
+        }
         Ended { status: status.expect("an exit status"), log: self.log() }
     }
 

@@ -1,0 +1,26 @@
+//! `philote disconnect`: closes one connection.
+
+use hyper::Method;
+use uuid::Uuid;
+
+use super::control::Control;
+use super::failure::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Disconnect {
+    /// Id of the connection, as `philote connections` lists it
+    id: Uuid,
+    #[command(flatten)]
+    control: Control,
+}
+
+impl Disconnect {
+    /// Returns once the connection has been told to close, with 4002.
+    ///
+    /// # Errors
+    /// [`Failure::No`] where there is no such connection.
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        self.control.send(Method::DELETE, &format!("/connections/{}", self.id))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! Owns [`Output`]: where the log goes, and the choice of it.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use super::file::File;
+use super::journal::{self, Journal};
+use super::record::Record;
+use super::{json, text};
+use crate::config::{self, LogFormat, LogOutput};
+
+/// Why there can be no log as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::daemon) enum LogError {
+    /// Its file cannot be opened.
+    #[error(
+        "log.output: {} cannot be opened for appending: {error}; its directory must exist, and \
+         the user that philote runs as must be allowed to write there", path.display()
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The thread that would write it cannot be started.
+    #[error(
+        "log: its thread cannot be started: {0}; raise the limit on processes (TasksMax, ulimit -u)"
+    )]
+    Thread(io::Error),
+}
+
+impl LogError {
+    /// 77 where it is not permitted, 69 where it may heal, 78 where the configuration is wrong.
+    pub(in crate::daemon) fn exit_code(&self) -> u8 {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            LogError::Thread(_) => 69,
+            LogError::File { error, .. } => match error.kind() {
+                PermissionDenied | ReadOnlyFilesystem => 77,
+                StorageFull | QuotaExceeded => 69,
+                _ => 78,
+            },
+        }
+    }
+}
+
+/// Where the log goes.
+pub(super) enum Output {
+    /// To the journal, with its fields.
+    Journal(Box<Journal>),
+    /// As lines.
+    Lines(Lines),
+}
+
+/// A log of lines.
+pub(super) struct Lines {
+    sink: Sink,
+    format: LogFormat,
+    /// Whether the one who reads them is the journal, which takes the priority from `<N>` in front.
+    prefixed: bool,
+    coloured: bool,
+    buffer: Vec<u8>,
+}
+
+enum Sink {
+    Stderr,
+    File(File),
+}
+
+impl Output {
+    /// Opens what is configured; and why it is stderr where it should have been the journal.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened.
+    pub(super) fn open(config: &config::Log) -> Result<(Output, Option<io::Error>), LogError> {
+        let read_by_journal = journal::reads_stderr();
+        let stderr = || {
+            Output::Lines(Lines {
+                sink: Sink::Stderr,
+                format: config.format,
+                prefixed: read_by_journal,
+                coloured: is_colourful(),
+                buffer: Vec::new(),
+            })
+        };
+        match &config.output {
+            LogOutput::File(path) => {
+                let file = File::open(path)
+                    .map_err(|error| LogError::File { path: path.clone(), error })?;
+                let lines = Lines {
+                    sink: Sink::File(file),
+                    format: config.format,
+                    prefixed: false,
+                    coloured: false,
+                    buffer: Vec::new(),
+                };
+                Ok((Output::Lines(lines), None))
+            }
+            LogOutput::Auto if !read_by_journal => Ok((stderr(), None)),
+            LogOutput::Stderr => Ok((stderr(), None)),
+            LogOutput::Auto | LogOutput::Journald => match Journal::connect() {
+                Ok(journal) => Ok((Output::Journal(Box::new(journal)), None)),
+                Err(error) => Ok((stderr(), Some(error))),
+            },
+        }
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// Where it could not be written whole.
+    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
+        match self {
+            Output::Journal(journal) => journal.write(record),
+            Output::Lines(lines) => lines.write(record),
+        }
+    }
+
+    /// Opens the file anew, under its old name; logs how that went. Others have nothing to open.
+    pub(super) fn reopen(&mut self) {
+        if let Output::Lines(Lines { sink: Sink::File(file), .. }) = self {
+            let reopened = file.reopen();
+            let path = file.path().display();
+            match reopened {
+                Ok(()) => {
+                    tracing::info!(event = "log_reopened", %path, "the log file is open anew")
+                }
+                Err(error) => tracing::error!(
+                    event = "log_reopen_failed",
+                    %path,
+                    %error,
+                    "the log file cannot be opened anew; the old one is written on"
+                ),
+            }
+        }
+    }
+
+    /// The file, where it is one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Output::Lines(Lines { sink: Sink::File(file), .. }) => Some(file.path()),
+            _ => None,
+        }
+    }
+}
+
+impl Lines {
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        let buffer = &mut self.buffer;
+        buffer.clear();
+        if self.prefixed {
+            buffer.extend_from_slice(journal::prefix(record.level()));
+        }
+        match self.format {
+            LogFormat::Text => text::render(record, self.coloured, buffer),
+            LogFormat::Json => json::render(record, buffer),
+        }
+        buffer.push(b'\n');
+        match &mut self.sink {
+            Sink::Stderr => io::stderr().write_all(buffer),
+            Sink::File(file) => file.write_line(buffer),
+        }
+    }
+}
+
+/// Whether stderr is a terminal whose user wants colours (no-color.org).
+fn is_colourful() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stderr().is_terminal()
+        && set("NO_COLOR").is_none()
+        && set("TERM").is_none_or(|term| term != "dumb")
+}
