@@ -437,7 +437,7 @@ fn answers_to_one_who_left_give_no_credit_to_whoever_has_its_key_now() {
     let placement = world.hubs[0].placement.clone();
     let there = (0..).map(|n| format!("c{n}")).find(|n| placement.home(n) == WorkerId(1));
     let there: [Box<str>; 1] = [there.expect("some").into()];
-    let mut spend = |world: &mut World| {
+    let spend = |world: &mut World| {
         let key = world.hubs[0].open(&[], &there);
         while world.hubs[0].has_credit(key) {
             let message = Publish { channel: (&*there[0]).into(), data: "\"\"" };
