@@ -46,7 +46,7 @@ fn a_peer_that_sends_nothing_more_behind_its_last_words_still_hears_the_answer()
         code
     };
     for _ in 0..50 {
-        let mut open = || rig.open(&["c"], &["c"]);
+        let open = || rig.open(&["c"], &["c"]);
         assert_eq!(last_words(&mut open(), &frame(0x88, &1000u16.to_be_bytes())), 1000);
         assert_eq!(last_words(&mut open(), &frame(0x81, b"no JSON")), 1007);
         assert_eq!(last_words(&mut open(), &frame(0xf1, b"")), 1002);
