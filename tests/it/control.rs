@@ -158,6 +158,7 @@ fn what_a_tool_does_stands_in_the_log_with_who_did_it() {
     steered
         .server
         .logs("the disconnect", |line| line.contains("control_disconnect") && line.contains(&id));
+    client.closed_with(4002);
     assert_eq!(steered.run(&["drain"]).code, Some(0));
     let ended = steered.server.ended();
     assert!(ended.log.contains("control_drain"), "{}", ended.log);
