@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::hub::held::Held;
+
 /// A figure that one thread changes and others read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -30,10 +32,12 @@ impl Counter {
 pub struct Counters {
     /// Connections open now.
     pub connections: Counter,
-    /// Channels known now.
+    /// Channels now whose home this worker is.
     pub channels: Counter,
     /// Bytes waiting in outbound queues now; a frame shared by many counts once a queue.
     pub queued: Counter,
+    /// Bytes of deliveries that wait anywhere now; a frame shared by many counts once.
+    pub held: Held,
     /// Connections opened.
     pub opened: Counter,
     /// Times that it has shown that it turns: one a second.

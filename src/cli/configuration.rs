@@ -41,6 +41,20 @@ impl Configuration {
         LoadOptions { config: self.config.clone(), env_file: self.env_file.clone() }
     }
 
+    /// For what a running server is asked, which goes by its own.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where another is given.
+    pub(super) fn is_the_servers(&self) -> Result<(), Failure> {
+        if self.config.is_none() && self.env_file.is_none() {
+            return Ok(());
+        }
+        Err(Failure::Usage(
+            "a running server reads the files that it was started with; leave --config and --env-file out"
+                .into(),
+        ))
+    }
+
     /// # Errors
     /// Everything that is wrong with it, or that it cannot be read.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {

@@ -21,6 +21,15 @@ pub(super) enum Failure {
     /// A configuration that is right and does not serve for this.
     #[error("philote: {0}")]
     Configuration(String),
+    /// A server that is shutting down.
+    #[error("philote: {0}")]
+    Draining(String),
+    /// What a running server has against its configuration.
+    #[error("{0}")]
+    Rejected(String),
+    /// The answer to what was asked is no.
+    #[error("philote: {0}")]
+    No(String),
     /// A configuration that is wrong or cannot be read.
     #[error("{0}")]
     Faults(#[from] Faults),
@@ -30,14 +39,16 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// As sysexits.h has them.
+    /// As sysexits.h has them, and 1 for no.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 64,
             Self::Unavailable(_) => 69,
             Self::Internal(_) => 70,
             Self::NotPermitted(_) => 77,
-            Self::Configuration(_) => 78,
+            Self::Configuration(_) | Self::Rejected(_) => 78,
+            Self::Draining(_) => 75,
+            Self::No(_) => 1,
             Self::Faults(faults) => faults.exit_code(),
             Self::OutputClosed => 0,
         }

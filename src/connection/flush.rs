@@ -10,12 +10,13 @@ use crate::config::SlowConsumer;
 use crate::hub::MemberKey;
 use crate::hub::queue::{MAX_SLICES, OutboundQueue, RingPool};
 
-/// How long a queue may be over its bound before its owner is a slow consumer. A reader that is healthy may get
-/// no processor for some ten milliseconds on a machine that is busy: at 200 MB/s that is more than a
-/// queue's bound, and with the verdict at the first sight of it floods evicted healthy readers.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long a queue may be over its bound before its owner is a slow consumer: healthy is who keeps up with
+/// the mean rate over a second. On a busy machine a healthy reader may get no processor for tens of
+/// milliseconds; at 200 MB/s that is more than a queue's bound, and with the verdict at the first sight of it
+/// floods evicted half of the healthy readers.
+const GRACE: Duration = Duration::from_secs(1);
 /// How many times its bound a queue may hold at once within that time.
-const FAR_OVER: usize = 4;
+const FAR_OVER: usize = 16;
 
 /// What a flush came to.
 struct Written {
@@ -33,7 +34,10 @@ impl Connections {
         self.hub.borrow_mut().take_dirty(dirty);
         for key in dirty.iter() {
             // A member without a connection is in its handshake; its queue waits.
-            let Some(connection) = self.get(*key) else { continue };
+            let Some(connection) = self.get(*key) else {
+                self.bound_reservation(*key);
+                continue;
+            };
             if connection.blocked.get() {
                 self.bound_queue(&connection);
             } else {
@@ -42,7 +46,7 @@ impl Connections {
         }
         let hub = self.hub.borrow();
         self.counters.queued.set(hub.queued() as u64);
-        self.counters.channels.set(hub.channels() as u64);
+        self.counters.channels.set(hub.channels_at_home() as u64);
         drop(hub);
         self.bound_all_queues();
     }
@@ -110,20 +114,44 @@ impl Connections {
         }
     }
 
-    /// Where all queues of all workers together are over their bound, the longest queue's owner is the slow
-    /// consumer; the worker with most in its queues sees to it.
+    /// Looks at what waits for a handshake whose 101 its peer does not take. What it would be closed with is
+    /// the first that it hears then.
+    fn bound_reservation(&self, key: MemberKey) {
+        let (bound, policy) = {
+            let settings = self.settings.borrow();
+            (settings.outbound_queue, settings.slow_consumer)
+        };
+        if self.hub.borrow().queue(key).backlog() <= bound.saturating_mul(FAR_OVER) {
+            return;
+        }
+        let dropped = self.in_hub(|hub| {
+            hub.with_queue(key, |queue, pool| match policy {
+                SlowConsumer::Drop => queue.drop_oldest(bound, pool),
+                SlowConsumer::Disconnect => {
+                    let dropped = queue.discard(pool);
+                    queue.push_close(CloseReason::SlowConsumer.frame().into(), pool);
+                    dropped
+                }
+            })
+        });
+        self.counters.slow_consumers.add(u64::from(policy == SlowConsumer::Disconnect));
+        self.counters.dropped.add(dropped);
+    }
+
+    /// Where all queues of all workers together hold more memory than they may, the longest queue's owner is the
+    /// slow consumer; the worker with most in its queues sees to it.
     fn bound_all_queues(&self) {
         let bound = self.settings.borrow().total_queue;
         let mine = self.hub.borrow().queued();
-        let queued = || self.everybody.iter().map(|counters| counters.queued.get() as usize);
-        if queued().sum::<usize>() <= bound || queued().any(|other| other > mine) {
+        let everybody = self.everybody.iter();
+        if everybody.clone().map(|counters| counters.held.bytes()).sum::<usize>() <= bound
+            || everybody.map(|counters| counters.queued.get() as usize).any(|other| other > mine)
+        {
             return;
         }
-        let Some(longest) = self.hub.borrow().longest_queue() else { return };
-        if let Some(connection) = self.get(longest) {
+        if let Some((connection, bytes)) = self.longest_queue() {
             let policy = self.settings.borrow().slow_consumer;
-            let half = self.hub.borrow().queue(longest).bytes() / 2;
-            self.too_slow(&connection, policy, half);
+            self.too_slow(&connection, policy, bytes / 2);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Who is still there: pings, and what counts as life.
 //!
 //! Any inbound byte is life, and so is a socket that takes bytes again after it took none. A pong is
-//! demanded only of a peer that has answered a ping before, and only where nothing of ours waits; two pings
-//! in a row must go unanswered. Peers that are gone altogether are found by the transport
+//! demanded only of a peer that has answered a ping before, and only where nothing of ours waits and it is
+//! read from; two pings in a row must go unanswered. Peers that are gone altogether are found by the transport
 //! (`TCP_USER_TIMEOUT`), to which the pings give something to miss.
 
 use std::time::Duration;
@@ -67,8 +67,10 @@ impl Rounds {
             u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
         };
         let (interval, wait) = (ticks(interval), ticks(timeout));
-        // Where an answer has longer than the next ping takes, more pings are out when it is looked for.
-        Rounds { tick, interval, wait: wait % interval, unanswered: UNANSWERED + wait / interval }
+        // Where an answer has longer than the next ping takes, more pings are out when it is looked for; one
+        // that is due in the tick of a ping is looked for before that goes out.
+        let unanswered = UNANSWERED + (wait - 1) / interval;
+        Rounds { tick, interval, wait: wait % interval, unanswered }
     }
 }
 
@@ -101,8 +103,12 @@ impl Connections {
 
     fn look_for_life(&self, rounds: &Rounds, connection: &Connection) {
         let known = connection.keepalive.get();
-        let waits = !self.hub.borrow().queue(connection.key).is_empty();
-        if known.answers && known.unanswered >= rounds.unanswered && !waits {
+        let hub = self.hub.borrow();
+        let waits = !hub.queue(connection.key).is_empty();
+        // While it is not read from, whatever it answers is not heard.
+        let is_read = hub.has_credit(connection.key);
+        drop(hub);
+        if known.answers && known.unanswered >= rounds.unanswered && !waits && is_read {
             self.counters.vanished.add(1);
             connection.end(Ending::Vanished);
         }
@@ -124,13 +130,68 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{Alone, run_local, sockets};
     use super::*;
+    use crate::config::Config;
+    use crate::protocol::Publish;
 
     #[test]
     fn the_defaults_tick_once_a_second() {
         let rounds = Rounds::new(Duration::from_secs(25), Duration::from_secs(20));
         assert_eq!(rounds.tick, Duration::from_secs(1));
         assert_eq!((rounds.interval, rounds.wait, rounds.unanswered), (25, 20, 2));
+    }
+
+    /// When a peer that is gone since the tick of its birth is given up, in ticks.
+    fn given_up(rounds: &Rounds) -> u32 {
+        let mut sent = 0;
+        (1..)
+            .find(|age| {
+                let phase = age % rounds.interval;
+                let over = phase == rounds.wait && sent >= rounds.unanswered;
+                sent += u32::from(phase == 0);
+                over
+            })
+            .expect("some day")
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_given_up_two_intervals_and_a_timeout_later() {
+        let mut cases = 0;
+        for interval in [5, 20, 25] {
+            for timeout in [1, 4, 5, 19, 20, 25, 40, 41, 50, 75] {
+                let rounds =
+                    Rounds::new(Duration::from_secs(interval), Duration::from_secs(timeout));
+                let ticks =
+                    |seconds: u64| Duration::from_secs(seconds).div_duration_f64(rounds.tick);
+                let late = f64::from(given_up(&rounds)) - ticks(2 * interval + timeout);
+                assert!((0.0..=3.0).contains(&late), "{interval} {timeout}: {late}");
+                cases += 1;
+            }
+        }
+        assert_eq!(cases, 30);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_read_from_is_not_given_up() {
+        run_local(async {
+            // Of the channels some have their home on the other worker, which answers nothing.
+            let alone = Alone::of(2, &Config::default());
+            let publisher = alone.reserve(&[], &["a", "b", "c", "d", "e", "f", "g", "h"]);
+            let key = publisher.key();
+            let (socket, _peer) = sockets();
+            publisher.attach(alone.identity(), socket, &[]);
+            let connection = alone.all.get(key).expect("open");
+            for channel in ["a", "b", "c", "d", "e", "f", "g", "h"].repeat(64) {
+                let message = Publish { channel: channel.into(), data: "\"\"" };
+                alone.all.publish(&connection, &message).expect("granted");
+            }
+            assert!(!alone.all.has_credit(key));
+            let rounds = Rounds::new(Duration::from_secs(25), Duration::from_secs(20));
+            connection.keepalive.set(Keepalive { unanswered: 9, answers: true });
+            alone.all.look_for_life(&rounds, &connection);
+            assert!(connection.is_open());
+        });
     }
 
     #[test]

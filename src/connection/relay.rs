@@ -5,6 +5,9 @@ use super::table::Connections;
 use super::{Application, Connection};
 use crate::protocol;
 
+/// Characters of a refused channel's name that are logged: the name is as long as the client likes.
+const SHOWN: usize = 100;
+
 /// Reads messages as publishes and hands them to the hub.
 #[derive(Debug, Default)]
 pub struct Relay;
@@ -30,6 +33,7 @@ impl Application for Relay {
 fn log_refused(all: &Connections, connection: &Connection, channel: &str) {
     let peer = connection.identity.peer;
     if all.log_limit.admits("publish_refused", peer) {
+        let channel = channel.char_indices().nth(SHOWN).map_or(channel, |(end, _)| &channel[..end]);
         tracing::info!(
             event = "publish_refused",
             connection = %connection.identity.id,

@@ -22,6 +22,12 @@ impl Reservation {
         Reservation { all: all.clone(), key, attached: false }
     }
 
+    /// The member's key.
+    #[cfg(test)]
+    pub(super) fn key(&self) -> MemberKey {
+        self.key
+    }
+
     /// Waits until whatever is published, by anybody on any worker, reaches this member: only then may
     /// its handshake be answered.
     pub async fn opened(&self) {

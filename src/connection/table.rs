@@ -105,6 +105,8 @@ pub struct Connections {
     /// A panic left the hub half changed.
     broken: Cell<bool>,
     draining: Cell<bool>,
+    /// What is left of the messages of this turn for whoever comes first.
+    pub(super) messages_left: Cell<usize>,
 }
 
 impl Connections {
@@ -132,6 +134,7 @@ impl Connections {
             turner: RefCell::new(None),
             broken: Cell::new(false),
             draining: Cell::new(false),
+            messages_left: Cell::new(super::MESSAGES_OF_A_TURN),
         })
     }
 
@@ -165,6 +168,7 @@ impl Connections {
 
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
+        self.messages_left.set(super::MESSAGES_OF_A_TURN);
         let (opened, credited) = {
             let mut hub = self.hub.borrow_mut();
             hub.settle();
@@ -321,7 +325,7 @@ impl Connections {
     }
 
     /// Has the turn ended, when what is ready now has run.
-    pub(super) fn nudge(&self) {
+    pub(crate) fn nudge(&self) {
         if let Some(waker) = self.turner.borrow_mut().take() {
             waker.wake();
         }
@@ -341,6 +345,16 @@ impl Connections {
     /// The connection of this key.
     pub(super) fn get(&self, key: MemberKey) -> Option<Rc<Connection>> {
         self.table.borrow().get(key as usize)?.clone()
+    }
+
+    /// Of the connections that are not closing, the one for which most bytes wait, and how many.
+    pub(super) fn longest_queue(&self) -> Option<(Rc<Connection>, usize)> {
+        let hub = self.hub.borrow();
+        let bytes = |connection: &Connection| hub.queue(connection.key).bytes();
+        let table = self.table.borrow();
+        let open = table.iter().flatten().filter(|connection| connection.is_open());
+        let longest = open.max_by_key(|connection| bytes(connection))?;
+        Some((longest.clone(), bytes(longest))).filter(|(_, bytes)| *bytes > 0)
     }
 
     /// Waits until what is published reaches this member.
@@ -381,6 +395,9 @@ impl Connections {
         self.counters.opened.add(1);
         self.counters.connections.add(1);
         self.change_hub(|hub| hub.touch(connection.key));
+        if self.hub.borrow().queue(connection.key).is_sealed() {
+            connection.is_closed_already(self, CloseReason::SlowConsumer);
+        }
         if self.draining.get() {
             // Its handshake was under way when the others were told.
             connection.close(self, CloseReason::ShuttingDown);

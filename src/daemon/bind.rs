@@ -182,7 +182,7 @@ fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<
 
 /// A group's number, from its number or from /etc/group: read by ourselves, since a static binary must
 /// not load the system's name service modules.
-fn group_id(group: &str) -> io::Result<u32> {
+pub(super) fn group_id(group: &str) -> io::Result<u32> {
     if let Ok(number) = group.parse() {
         return Ok(number);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
@@ -18,6 +18,8 @@ use crate::worker::Workers;
 /// How long accepting rests where descriptors have run out, at first and at most.
 const REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How long nothing more is said of accepting that fails again and again, as clients can make it.
+const QUIET: Duration = Duration::from_secs(60);
 /// How long a handshake that has begun may take to end before its listener closes: a round trip to the other side
 /// of the world.
 const LAST_STEP: Duration = Duration::from_millis(300);
@@ -146,6 +148,7 @@ pub(super) async fn accept_until(
     workers: Arc<Workers>,
 ) {
     let mut rest = REST;
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -163,7 +166,8 @@ pub(super) async fn accept_until(
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
-                if rest == REST {
+                if warned.is_none_or(|at| at.elapsed() >= QUIET) {
+                    warned = Some(Instant::now());
                     tracing::warn!(
                         event = "accept_failed",
                         address = listener.address(),

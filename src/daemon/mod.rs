@@ -6,11 +6,13 @@
 //! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
 //! - `reload`: a new configuration, all or nothing.
 //! - `log`, [`events`]: what administrators read.
-//! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears. [`ask`]: what tools may ask.
+//! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
+//! - [`ask`]: what tools may ask. [`control`]: the socket that they ask on.
 
 mod activation;
 pub mod ask;
 mod bind;
+pub mod control;
 mod descriptors;
 mod drain;
 mod listener;
@@ -34,13 +36,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 
-use crate::config::{LoadOptions, Origin, RealSources, load};
+use crate::config::{Config, LoadOptions, Origin, RealSources, load};
 use crate::connection::relay::Relay;
 use crate::connection::table::Settings;
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::Workers;
-use listeners::Listeners;
+use control::ControlSocket;
+use listeners::{Bound, Listeners};
 use manager::Manager;
 use server::{Inputs, Server};
 
@@ -96,12 +99,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     if let Some(shortage) = descriptors::shortage(&config.limits) {
         tracing::warn!(event = "descriptor_limit", "{shortage}");
     }
-    let bound = listeners::open(config).map_err(|faults| {
-        for fault in &faults {
-            tracing::error!(event = "bind_failed", "{fault}");
-        }
-        faults.iter().map(bind::BindError::exit_code).max().unwrap_or(INTERNAL)
-    })?;
+    let (bound, control) = open(config)?;
     let shared = Arc::new(Shared::new(config.workers.get()));
     shared.pending.set_most(config.limits.max_pending);
     let (rules, settings) = (Arc::new(Rules::from(config)), Settings::from(config));
@@ -127,13 +125,15 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
             return Err(78);
         }
     }
-    let (_asks, questions) = mpsc::channel(ASKS);
+    let (asks, questions) = mpsc::channel(ASKS);
+    let control = control.map(|socket| tokio::spawn(control::serve(socket, asks, shared.clone())));
     let mut server = Server {
         options: options.clone(),
         log,
         shared,
         workers,
         listeners,
+        control,
         last_reload: None,
         manager: Manager::default(),
         at_terminal: std::io::stdin().is_terminal(),
@@ -148,6 +148,22 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     );
     server.manager.ready(&format!("listening on {addresses}"));
     Ok((server, Inputs { signals: signals.fuse(), asks: questions, broken }))
+}
+
+/// The listeners and the control socket, all or nothing; every fault is logged.
+fn open(config: &Config) -> Result<(Bound, Option<ControlSocket>), u8> {
+    let mut code = 0;
+    let mut failed = |fault: &dyn std::fmt::Display, its: u8| {
+        tracing::error!(event = "bind_failed", "{fault}");
+        code = code.max(its);
+    };
+    let bound = listeners::open(config)
+        .map_err(|faults| faults.iter().for_each(|fault| failed(fault, fault.exit_code())));
+    let control = control::bind(&config.control).map_err(|fault| failed(&fault, fault.exit_code()));
+    match (bound, control) {
+        (Ok(bound), Ok(control)) => Ok((bound, control)),
+        _ => Err(code),
+    }
 }
 
 /// Keeps other processes of the same user, and core dumps, from secrets in memory.

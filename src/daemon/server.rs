@@ -13,6 +13,7 @@ use futures_util::stream::Fuse;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Status};
@@ -40,6 +41,8 @@ pub(super) struct Server {
     pub(super) shared: Arc<Shared>,
     pub(super) workers: Arc<Workers>,
     pub(super) listeners: Listeners,
+    /// Serves the control socket, where there is one; it ends when nobody answers any more.
+    pub(super) control: Option<JoinHandle<()>>,
     pub(super) last_reload: Option<LastReload>,
     pub(super) manager: Manager,
     /// Whether somebody sits at a terminal in front of it.
@@ -75,13 +78,13 @@ impl Server {
                     SIGTERM | SIGINT | SIGQUIT if stop.is_some() => {
                         let left = drain::cut(&self.shared, &self.workers);
                         tracing::info!(event = "stopped", cut = left, "stopped at once, by a second signal");
-                        return self.end(ExitCode::SUCCESS, true).await;
+                        return self.end(inputs, ExitCode::SUCCESS, true).await;
                     }
                     SIGQUIT => {
                         drop(self.begin_stop());
                         let left = drain::cut(&self.shared, &self.workers);
                         tracing::info!(event = "stopped", cut = left, "stopped at once");
-                        return self.end(ExitCode::SUCCESS, true).await;
+                        return self.end(inputs, ExitCode::SUCCESS, true).await;
                     }
                     SIGTERM | SIGINT => stop = Some(self.begin_stop()),
                     SIGHUP if stop.is_some() => {
@@ -148,13 +151,13 @@ impl Server {
             }
         };
         let stuck = code != ExitCode::SUCCESS;
-        self.end(code, stuck).await
+        self.end(inputs, code, stuck).await
     }
 
     /// The whole of `STATUS`, of one line.
     pub(super) fn describe(&self, messages_a_second: u64) -> String {
         let mut status = format!(
-            "listening on {}; {} connections, {} channels, {messages_a_second} messages a second",
+            "listening on {}; connections: {}, channels: {}, messages a second: {messages_a_second}",
             self.listeners.addresses().join(", "),
             self.shared.sum(|counters| counters.connections.get()),
             self.shared.sum(|counters| counters.channels.get()),
@@ -267,7 +270,12 @@ impl Server {
     }
 
     /// Ends accepting and the workers. Where one of them may be stuck it is left behind, with the process.
-    async fn end(self, code: ExitCode, stuck: bool) -> ExitCode {
+    async fn end(self, inputs: Inputs, code: ExitCode, stuck: bool) -> ExitCode {
+        drop(inputs);
+        if let Some(control) = self.control {
+            // Whoever has asked gets an answer; a panic in it has been told.
+            let _ = control.await;
+        }
         self.listeners.close().await;
         if let Some(workers) = Arc::into_inner(self.workers) {
             workers.stop(stuck);

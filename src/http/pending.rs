@@ -30,13 +30,16 @@ impl PendingSockets {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Notes one that has just been accepted; if there are as many as there may be, the oldest is told to go.
+    /// Notes one that has just been accepted; where there are as many as there may be, the oldest are told
+    /// to go.
     pub fn enter(shared: &Arc<Shared>) -> Pending {
         let mut places = shared.pending.places();
-        if places.sockets.len() >= shared.pending.most.load(Ordering::Relaxed)
-            && let Some((_, Some(waker))) = places.sockets.pop_first()
+        while places.sockets.len() >= shared.pending.most.load(Ordering::Relaxed).max(1)
+            && let Some((_, oldest)) = places.sockets.pop_first()
         {
-            waker.wake();
+            if let Some(waker) = oldest {
+                waker.wake();
+            }
         }
         let number = places.next;
         places.next += 1;
@@ -84,5 +87,26 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.shared.pending.places().sockets.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lower_bound_is_kept_from_the_next_socket_on() {
+        let shared = Arc::new(Shared::new(1));
+        shared.pending.set_most(8);
+        let sockets: Vec<Pending> = (0..8).map(|_| PendingSockets::enter(&shared)).collect();
+        shared.pending.set_most(3);
+        let newest = PendingSockets::enter(&shared);
+        assert_eq!(shared.pending.len(), 3);
+        let mut cx = Context::from_waker(Waker::noop());
+        let stays: Vec<bool> =
+            sockets.iter().map(|socket| socket.poll_evicted(&mut cx).is_pending()).collect();
+        assert_eq!(stays, [false, false, false, false, false, false, true, true]);
+        drop((sockets, newest));
+        assert!(shared.pending.is_empty());
     }
 }

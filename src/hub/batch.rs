@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::held::Held;
 use super::mail::{Delivery, Publisher, Segment};
 use crate::protocol;
 
@@ -61,10 +62,10 @@ impl Batch {
     }
 
     /// Freezes what is in it and leaves it empty.
-    pub(super) fn close(&mut self) -> Delivery {
+    pub(super) fn close(&mut self, held: &Held) -> Delivery {
         let batch = std::mem::take(self);
         Delivery {
-            frames: Bytes::from(batch.frames),
+            frames: held.freeze(batch.frames),
             messages: batch.messages,
             segments: batch.segments.into(),
         }

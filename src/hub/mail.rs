@@ -37,6 +37,11 @@ impl WorkerSet {
         self.0 &= !(1 << worker.0);
     }
 
+    /// Whether `worker` is in it.
+    pub fn contains(self, worker: WorkerId) -> bool {
+        self.0 & 1 << worker.0 != 0
+    }
+
     /// Whether nobody is in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0

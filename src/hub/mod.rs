@@ -19,6 +19,7 @@
 mod batch;
 mod channel;
 pub mod credit;
+pub mod held;
 pub mod mail;
 mod member;
 pub mod placement;
@@ -34,6 +35,7 @@ use slab::Slab;
 use crate::protocol::{self, Publish};
 use channel::{Channel, ChannelKey, Reader};
 use credit::Unanswered;
+use held::Held;
 use mail::{Answer, Delivery, Mail, Publisher, WorkerId, WorkerSet};
 use member::{Member, Subscription};
 use placement::Placement;
@@ -53,9 +55,13 @@ pub struct Hub {
     placement: Placement,
     names: HashMap<Arc<str>, ChannelKey, foldhash::fast::RandomState>,
     channels: Slab<Channel>,
+    /// How many of them have their home here.
+    at_home: usize,
     members: Slab<Member>,
     next_serial: u32,
     rings: RingPool,
+    /// What the deliveries made here hold.
+    held_bytes: Held,
     /// Bytes that wait in all queues together.
     queued: usize,
     /// Channels that have had a batch in this turn, each once.
@@ -85,9 +91,11 @@ impl Hub {
             names: HashMap::with_hasher(placement.hasher()),
             placement,
             channels: Slab::new(),
+            at_home: 0,
             members: Slab::new(),
             next_serial: 0,
             rings: RingPool::default(),
+            held_bytes: Held::default(),
             queued: 0,
             batches: Vec::new(),
             mailed: vec![0; workers],
@@ -98,6 +106,13 @@ impl Hub {
             opened: Vec::new(),
             credited: Vec::new(),
         }
+    }
+
+    /// Counts what the deliveries made here hold in `held`.
+    #[must_use]
+    pub fn counting(mut self, held: Held) -> Self {
+        self.held_bytes = held;
+        self
     }
 
     // ---- opening and leaving
@@ -208,6 +223,7 @@ impl Hub {
         let shared: Arc<str> = name.into();
         let channel =
             Channel::new(shared.clone(), protocol::encode_name(name), self.placement.home(name));
+        self.at_home += usize::from(channel.home == self.me);
         let key = self.channels.insert(channel) as ChannelKey;
         self.names.insert(shared, key);
         key
@@ -216,6 +232,7 @@ impl Hub {
     fn forget_if_idle(&mut self, key: ChannelKey) {
         if self.channels[key as usize].is_idle() {
             let channel = self.channels.remove(key as usize);
+            self.at_home -= usize::from(channel.home == self.me);
             self.names.remove(&channel.name);
         }
     }
@@ -302,7 +319,7 @@ impl Hub {
         if channel.batch.len() == 0 {
             return;
         }
-        let delivery = channel.batch.close();
+        let delivery = channel.batch.close(&self.held_bytes);
         for worker in channel.interested.iter() {
             self.mailed[worker.index()] += delivery.frames.len();
             if self.mailed[worker.index()] > credit::WINDOW {
@@ -456,7 +473,8 @@ impl Hub {
     fn caught_up(&mut self, worker: WorkerId, bytes: usize) {
         let mailed = &mut self.mailed[worker.index()];
         *mailed = mailed.saturating_sub(bytes);
-        if *mailed > credit::WINDOW / 2 {
+        // Nobody waits for a worker that is not behind.
+        if *mailed > credit::WINDOW / 2 || !self.behind.contains(worker) {
             return;
         }
         self.behind.remove(worker);
@@ -505,12 +523,6 @@ impl Hub {
         self.queued
     }
 
-    /// The member for which most bytes wait.
-    pub fn longest_queue(&self) -> Option<MemberKey> {
-        let longest = self.members.iter().max_by_key(|(_, member)| member.queue.bytes());
-        longest.filter(|(_, m)| m.queue.bytes() > 0).map(|(key, _)| key as MemberKey)
-    }
-
     // ---- effects
 
     /// The mail to a worker, taken out.
@@ -548,6 +560,11 @@ impl Hub {
     pub fn grants(&self, key: MemberKey) -> (usize, usize) {
         let member = &self.members[key as usize];
         (member.reads.len(), member.writes.len())
+    }
+
+    /// How many channels have their home here: over all workers, each that has subscribers once.
+    pub fn channels_at_home(&self) -> usize {
+        self.at_home
     }
 
     /// How many channels are known here.

@@ -70,7 +70,7 @@ async fn live(start: Start) {
     let Start { me, placement, shared, rules, settings, application, mailboxes, mailbox, told } =
         start;
     let connections = Connections::new(
-        Hub::new(me, placement),
+        Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
         me,
         shared.counters.clone(),
         settings,
@@ -195,6 +195,9 @@ async fn tick(connections: Rc<Connections>) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
         connections.log_limit.turn();
+        // A turn, though nothing may have happened: the figure of what waits is then right, by which workers
+        // know whose queues are too long.
+        connections.nudge();
     }
 }
 

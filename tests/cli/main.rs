@@ -11,6 +11,7 @@ mod clients;
 mod console;
 mod credentials;
 mod publish;
+mod steer;
 mod subscribe;
 mod token;
 mod usage;

@@ -7,7 +7,20 @@ fn help_and_version_are_data() {
     let help = run(&mut philote(&["--help"])).quietly();
     assert!(help.contains("Usage: philote") && help.contains("Examples:"), "{help}");
     assert!(!help.contains('\u{1b}'), "{help:?}");
-    for command in ["serve", "check", "token", "publish", "subscribe", "console"] {
+    for command in [
+        "serve",
+        "check",
+        "reload",
+        "status",
+        "connections",
+        "disconnect",
+        "drain",
+        "health",
+        "token",
+        "publish",
+        "subscribe",
+        "console",
+    ] {
         assert!(help.contains(command), "{help}");
         let own = run(&mut philote(&[command, "--help"])).quietly();
         assert!(own.contains(&format!("Usage: philote {command}")), "{own}");

@@ -350,3 +350,18 @@ fn a_message_over_the_limit_is_refused_at_its_header() {
     client.send(&Out::text("").length(claim));
     client.close_frame(1009);
 }
+
+#[test]
+fn a_refused_publish_is_logged_without_its_data_and_without_the_whole_of_a_long_name() {
+    let server = Server::start();
+    let mut publisher = server.publisher(&["c"]);
+    let name = format!("not mine\n\u{1b}[2J{}", "\u{e9}".repeat(200_000));
+    publisher.publish(&name, "confidential");
+    publisher.round_trip();
+    let line = server.logs("the refused publish", |line| line.contains("publish_refused"));
+    assert!(line.contains("not mine"), "{line}");
+    assert!(line.contains(&"\u{e9}".repeat(50)), "{line}");
+    assert!(line.len() < 1000, "{} bytes", line.len());
+    assert!(!server.log().contains("confidential"));
+    assert!(!server.log().contains('\u{1b}'));
+}

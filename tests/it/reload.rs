@@ -89,11 +89,11 @@ fn two_hundred_connections_lose_nothing_through_reloads_good_and_bad() {
         match round % 4 {
             0 | 2 => drop(server.takes(&file(&[&most, "log.level = \"warn\""]))),
             1 => {
-                server.writes(&file(&[&most, "limits.max_conections = 1"]));
+                server.reconfigure(&file(&[&most, "limits.max_conections = 1"]));
                 assert!(!server.reload().is_empty());
             }
             _ => {
-                server.writes("this is no configuration");
+                server.reconfigure("this is no configuration");
                 assert!(!server.reload().is_empty());
             }
         }
@@ -126,7 +126,7 @@ fn many_reloads_leave_memory_and_descriptors_where_they_were() {
     };
     let round = |number: usize| {
         if number % 5 == 4 {
-            server.writes("listen = 1");
+            server.reconfigure("listen = 1");
             server.reload();
         } else {
             server.takes(&config(number));
@@ -145,7 +145,7 @@ fn many_reloads_leave_memory_and_descriptors_where_they_were() {
 fn signals_that_come_together_merge_and_the_last_state_holds() {
     let server = Setup::of_file(&file(&[])).start();
     for number in 1..=50 {
-        server.writes(&file(&[&format!("limits.max_connections = {number}")]));
+        server.reconfigure(&file(&[&format!("limits.max_connections = {number}")]));
         server.signal(Signal::HUP);
     }
     until("the last one holds", || server.info()["max_connections"] == 50);
@@ -161,7 +161,7 @@ fn a_reload_that_comes_while_draining_is_ignored_and_logged() {
     lasting.round_trip();
     server.signal(Signal::TERM);
     lasting.close_frame(1001);
-    server.writes("this is no configuration");
+    server.reconfigure("this is no configuration");
     server.signal(Signal::HUP);
     server.logs("the signal", |line| {
         line.contains("event=signal_ignored") && line.contains("SIGHUP")
@@ -177,7 +177,7 @@ fn a_reload_that_comes_while_draining_is_ignored_and_logged() {
 /// A reload of `config` is rejected for one reason that names `what`, and nothing has changed.
 #[track_caller]
 fn rejected(server: &Server, config: &str, what: &str) -> String {
-    server.writes(config);
+    server.reconfigure(config);
     still_as_before(server, what)
 }
 
@@ -223,7 +223,11 @@ fn a_bad_configuration_changes_nothing_and_says_what_and_where() {
 #[test]
 fn all_faults_of_a_configuration_are_told_at_once() {
     let server = Setup::of_file(&file(&[BEFORE])).start();
-    server.writes(&file(&["limits.max_connections = 0", "log.level = \"loud\"", "color = true"]));
+    server.reconfigure(&file(&[
+        "limits.max_connections = 0",
+        "log.level = \"loud\"",
+        "color = true",
+    ]));
     let faults = server.rejects_reload();
     assert_eq!(faults.len(), 3, "{faults:?}");
     for what in ["limits.max_connections", "log.level", "color"] {

@@ -342,8 +342,8 @@ impl Server {
         self.dir.path()
     }
 
-    /// Writes another configuration file in the place of its own, which it does not read yet.
-    pub(crate) fn writes(&self, config: &str) {
+    /// Puts another configuration where it reads its own, at the next reload.
+    pub(crate) fn reconfigure(&self, config: &str) {
         // By renaming, so that none of them is ever read half written; for whoever reads it by now.
         let path = self.dir().join("config.toml");
         let new = self.dir.write("config.toml.new", config);
@@ -363,7 +363,7 @@ impl Server {
     /// A reload with this configuration, which holds from then on: the `STATUS`.
     #[track_caller]
     pub(crate) fn takes(&self, config: &str) -> String {
-        self.writes(config);
+        self.reconfigure(config);
         let status = self.reload();
         assert!(!status.contains("failed"), "{status}; log:\n{}", self.log());
         status

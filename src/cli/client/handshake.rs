@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is read of a refusal, in bytes; servers say it in one line.
 const REFUSAL: usize = 4096;
 
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::cli) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// Opens a connection.
@@ -46,7 +46,7 @@ pub(super) async fn open(server: &Server, token: &Token) -> Result<(Sending, Rec
 
 async fn upgrade(server: &Server, token: &Token) -> Result<(Sending, Receiving), Failure> {
     let failed = |error: &dyn std::error::Error| unavailable(server, &error.to_string());
-    let socket = connect(&server.place).await.map_err(|error| failed(&error))?;
+    let socket = connect(server).await.map_err(|error| failed(&error))?;
     let key = generate_key();
     let request = request(server, token, &key)?;
     let io = TokioIo::new(socket);
@@ -67,8 +67,12 @@ async fn upgrade(server: &Server, token: &Token) -> Result<(Sending, Receiving),
     Ok(session::split(stream))
 }
 
-async fn connect(place: &Place) -> std::io::Result<Box<dyn Socket>> {
-    let stream = match place {
+/// Connects, and asks nothing yet.
+///
+/// # Errors
+/// Where nobody listens.
+pub(in crate::cli) async fn connect(server: &Server) -> std::io::Result<Box<dyn Socket>> {
+    let stream = match &server.place {
         Place::Addresses(addresses) => TcpStream::connect(&addresses[..]).await?,
         Place::Name(name, port) => TcpStream::connect((name.as_str(), *port)).await?,
         Place::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
@@ -107,7 +111,7 @@ async fn refusal(server: &Server, token: &Token, response: Response<Incoming>) -
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let hint = if token.is_minted {
-                " (the token was made with this machine's configuration; --token-file names another)"
+                " (the token was made with this machine's configuration: does the server run with the same secret? --token-file names another)"
             } else {
                 ""
             };
@@ -118,5 +122,6 @@ async fn refusal(server: &Server, token: &Token, response: Response<Incoming>) -
 }
 
 fn unavailable(server: &Server, why: &str) -> Failure {
-    Failure::Unavailable(format!("cannot connect to {server}: {why}"))
+    let hint = "is a server running there? --url or PHILOTE_URL names another";
+    Failure::Unavailable(format!("cannot connect to {server}: {why}; {hint}"))
 }

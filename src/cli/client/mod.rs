@@ -1,5 +1,5 @@
 //! What `publish`, `subscribe` and `console` share: where the server is, which token opens it, and the
-//! WebSocket connection to it.
+//! WebSocket connection to it. `health` takes the server alone.
 
 mod credentials;
 mod delivery;
@@ -18,10 +18,11 @@ use super::output;
 use crate::auth::UnverifiedGrants;
 
 pub(super) use delivery::Delivery;
+pub(super) use handshake::connect;
+pub(super) use server::Server;
 pub(super) use session::{Receiving, Sending, close};
 
 use credentials::Token;
-use server::Server;
 
 /// Which server, and with which token.
 #[derive(Debug, clap::Args)]
@@ -114,7 +115,7 @@ impl Client {
 }
 
 /// A variable that is set to something; empty is not set.
-fn variable(name: &str) -> Result<Option<String>, Failure> {
+pub(super) fn variable(name: &str) -> Result<Option<String>, Failure> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty());
     let text = value.map(OsString::into_string).transpose();
     text.map_err(|_| Failure::Usage(format!("{name} is not UTF-8")))

@@ -14,7 +14,7 @@ const WS_PORT: u16 = 80;
 
 /// A server. `Display` names it without what stands behind its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Server {
+pub(in crate::cli) struct Server {
     pub(super) place: Place,
     /// The header `Host`.
     pub(super) host: String,
@@ -39,7 +39,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Failure::Usage`], with what to write instead.
-    pub(super) fn parse(url: &str) -> Result<Self, Failure> {
+    pub(in crate::cli) fn parse(url: &str) -> Result<Self, Failure> {
         let usage = |text: &str| Err(Failure::Usage(format!("the URL {text}")));
         if let Some(path) = url.strip_prefix("unix:") {
             if !path.starts_with('/') {
@@ -88,7 +88,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Failure::Configuration`] where nobody can know its port beforehand.
-    pub(super) fn of(config: &Config) -> Result<Self, Failure> {
+    pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
         let (address, ipv6only) = match config.listen_addresses().into_iter().next() {
             Some(ListenAddress::Tcp { address, ipv6only }) => (address, ipv6only),
             Some(ListenAddress::Unix { path, .. }) => return Ok(Self::unix(path)),
@@ -112,6 +112,11 @@ impl Server {
             place: Place::Addresses(addresses),
             path: "/".into(),
         })
+    }
+
+    /// The header `Host`.
+    pub(in crate::cli) fn host(&self) -> &str {
+        &self.host
     }
 
     fn unix(path: PathBuf) -> Self {

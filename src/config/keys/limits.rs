@@ -43,7 +43,7 @@ pub(super) static KEYS: &[Key] = &[
             example: "\"1GiB\"",
         },
         reload: Reload::AtOnce,
-        doc: "All outbound queues together; at the bound the owner of the longest is the slow \
+        doc: "What all outbound queues together hold, where a message for many counts once; at the bound the owner of the longest is the slow \
               consumer.",
     },
     Key {
@@ -78,7 +78,8 @@ pub(super) static KEYS: &[Key] = &[
         field: Field::Size(lens!(limits.outbound_queue), 1 << 10..=1 << 30),
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
-        doc: "What may wait for one connection. More, while its socket takes nothing, and it is a \
-              slow consumer. Twice max_message_size or more.",
+        doc: "What may wait for one connection whose socket takes nothing. More than that for a \
+              second, or sixteen times as much at once, and it is a slow consumer. Twice \
+              max_message_size or more.",
     },
 ];

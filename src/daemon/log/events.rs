@@ -145,6 +145,30 @@ pub static EVENTS: &[EventKind] = &[
     ),
     event(
         Level::WARN,
+        "control_accept_failed",
+        &["error"],
+        "Tools cannot connect to the control socket for now, mostly for want of descriptors.",
+    ),
+    event(
+        Level::INFO,
+        "control_reload",
+        &["uid", "pid"],
+        "A process of that user asked for a reload, over the control socket.",
+    ),
+    event(
+        Level::INFO,
+        "control_drain",
+        &["uid", "pid"],
+        "A process of that user asked for the stop, over the control socket.",
+    ),
+    event(
+        Level::INFO,
+        "control_disconnect",
+        &["uid", "pid", "connection"],
+        "A process of that user asked for a connection to be closed, over the control socket.",
+    ),
+    event(
+        Level::WARN,
         "notify_failed",
         &["error"],
         "The service manager could not be told of the server's state.",
@@ -177,20 +201,21 @@ pub static EVENTS: &[EventKind] = &[
         Level::INFO,
         "handshake_refused",
         &["peer", "reason"],
-        "A client was not let in. The reason is one of a fixed set. Ten lines a minute and peer.",
+        "A client was not let in. The reason is one of a fixed set. Ten lines a minute, \
+         peer and worker.",
     ),
     event(
         Level::INFO,
         "publish_refused",
         &["connection", "peer", "channel"],
-        "A connection published to a channel that its token does not grant. Ten lines a minute \
-         and peer.",
+        "A connection published to a channel that its token does not grant. Ten lines a minute, \
+         peer and worker.",
     ),
     event(
         Level::INFO,
         "lines_left_out",
         &["of", "lines"],
-        "So many more events of this name happened in the last minute than were logged.",
+        "So many more events of this name happened in the last minute than one worker has logged.",
     ),
     event(
         Level::DEBUG,

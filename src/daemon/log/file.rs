@@ -74,3 +74,38 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
         .custom_flags(flags.bits().cast_signed())
         .open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_broke_off_does_not_spoil_the_next_one() {
+        let path = std::env::temp_dir().join(format!("philote-torn-{}", std::process::id()));
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut reader = OpenOptions::new().read(true).custom_flags(flags).open(&path).unwrap();
+        let mut file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+
+        // More than a pipe holds, so that a part of it fits.
+        let long = [&[b'x'; 1 << 20][..], b"\n"].concat();
+        let error = file.write_line(&long).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let mut taken = Vec::new();
+        // It ends where the pipe is empty.
+        reader.read_to_end(&mut taken).unwrap_err();
+        assert!(!taken.is_empty() && taken.iter().all(|byte| *byte == b'x'));
+
+        file.write_line(b"next\n").unwrap();
+        file.write_line(b"another\n").unwrap();
+        drop(file);
+        taken.clear();
+        reader.read_to_end(&mut taken).unwrap();
+        assert_eq!(taken, b"\nnext\nanother\n");
+    }
+}

@@ -8,7 +8,7 @@
 //! not read: below warn they print requests and payloads.
 //!
 //! - [`record`]: an event, taken down. [`queue`]: those that wait for the thread. [`writer`]: the thread.
-//! - [`output`]: where to. [`file`]: a file that can be rotated. [`journal`]: the journal.
+//! - [`output`]: where to. [`mod@file`]: a file that can be rotated. [`journal`]: the journal.
 //! - [`text`], [`json`]: how a line looks. [`events`]: every event that philote logs.
 
 pub mod events;
@@ -151,12 +151,53 @@ mod tests {
         let (log, subscriber) = Log::new(LogLevel::Info);
         tracing::subscriber::with_default(subscriber, || {
             assert_eq!(logged(&log), ["panic", "worker_failed", "ready"]);
+            // What is below it costs one comparison.
+            assert_eq!(LevelFilter::current(), LevelFilter::INFO);
             log.set_level(LogLevel::Trace);
             assert_eq!(logged(&log), ["panic", "worker_failed", "ready", "connection_opened"]);
             log.set_level(LogLevel::Error);
             assert_eq!(logged(&log), ["panic", "worker_failed"]);
         });
         // No thread writes here, so the end of the log has nothing to wait for.
+        std::mem::forget(log);
+    }
+
+    #[test]
+    fn what_comes_faster_than_it_is_written_is_counted() {
+        let (log, subscriber) = Log::new(LogLevel::Info);
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..queue::MOST + 5 {
+                tracing::info!(event = "ready", "ours");
+            }
+        });
+        assert_eq!(log.dropped(), 5);
+        let mut records = Vec::new();
+        log.queue.take(&mut records);
+        assert_eq!(records.len(), queue::MOST);
+        std::mem::forget(log);
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_and_nobody_else_does() {
+        let (log, subscriber) = Log::new(LogLevel::Info);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(event = "accept_failed", error = "a b", "in \u{1b}words");
+            tracing::warn!(target: "library", count = 1, "words");
+        });
+        let mut records = Vec::new();
+        log.queue.take(&mut records);
+        let line = |number: usize, coloured| {
+            let mut line = Vec::new();
+            text::render(&records[number], coloured, &mut line);
+            String::from_utf8(line).unwrap().split_off(if coloured { 35 } else { 27 })
+        };
+        assert_eq!(line(0, false), " WARN  in \\u{1b}words event=accept_failed error=\"a b\"");
+        assert_eq!(line(1, false), " WARN  library: words count=1");
+        assert_eq!(
+            line(0, true),
+            " \u{1b}[33mWARN \u{1b}[0m in \\u{1b}words \u{1b}[2mevent=\u{1b}[0maccept_failed \
+             \u{1b}[2merror=\u{1b}[0m\"a b\""
+        );
         std::mem::forget(log);
     }
 }

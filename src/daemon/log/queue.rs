@@ -8,7 +8,7 @@ use super::record::Record;
 
 /// The most records that wait. Of half a kilobyte each: 4 MiB, at the very worst, where the output stands
 /// still; and the lines of 8,000 connections that come or go in one moment.
-const MOST: usize = 8192;
+pub(super) const MOST: usize = 8192;
 
 /// Records on their way to the thread that writes them. Nobody who puts one in waits for room.
 #[derive(Debug, Default)]

@@ -7,15 +7,21 @@ use std::time::Duration;
 
 use crate::auth::{Algorithm, Claims, sign};
 use crate::config::Config;
-use crate::connection::Peer;
+use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
 use crate::connection::table::Settings;
+use crate::connection::{Application, Peer};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::workers::{Broken, NewApplication, Workers};
 
 /// The longest that a healthy worker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What philote itself does.
+pub(super) fn relay() -> Box<dyn Application> {
+    Box::<Relay>::default()
+}
 
 /// Workers that run.
 pub(super) struct Rig {
@@ -59,6 +65,17 @@ impl Rig {
         }
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
         Client { socket, unread: Vec::new() }
+    }
+
+    /// Has an administrator close every connection but the one that has been open longest.
+    pub(super) fn close_all_but_the_first(&self) {
+        self.runtime.block_on(async {
+            let views = self.workers.list().await.expect("listed").concat();
+            let first = views.iter().min_by_key(|view| view.since).expect("some").id;
+            for view in views.iter().filter(|view| view.id != first) {
+                assert!(self.workers.close(view.id).await.expect("answered"));
+            }
+        });
     }
 
     /// The worker that is reported as broken.

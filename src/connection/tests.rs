@@ -1,0 +1,129 @@
+//! Connections over socket pairs in one thread, whose turns the test itself ends.
+
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::relay::Relay;
+use super::socket::{AcceptedSocket, Socket};
+use super::table::Settings;
+use super::*;
+use crate::config::{Config, SlowConsumer};
+use crate::hub::Hub;
+use crate::hub::mail::WorkerId;
+use crate::hub::placement::Placement;
+use crate::protocol::Publish;
+
+/// The connections of one worker.
+pub(super) struct Alone {
+    pub(super) all: Rc<Connections>,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Alone {
+    fn new(config: &Config) -> Alone {
+        Alone::of(1, config)
+    }
+
+    /// The first of so many workers, of which the others say nothing.
+    pub(super) fn of(workers: usize, config: &Config) -> Alone {
+        let hub = Hub::new(WorkerId(0), Placement::new(workers));
+        let counters = (0..workers).map(|_| Arc::default()).collect();
+        let settings = Settings::from(config);
+        let all = Connections::new(hub, WorkerId(0), counters, settings, Box::<Relay>::default());
+        Alone { all, taken: Arc::default() }
+    }
+
+    pub(super) fn reserve(&self, read: &[&str], write: &[&str]) -> Reservation {
+        let boxed = |names: &[&str]| names.iter().map(|&name| name.into()).collect::<Vec<_>>();
+        Reservation::new(&self.all, &boxed(read), &boxed(write))
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            id: Uuid::new_v4(),
+            peer: Peer::Unix,
+            subject: None,
+            key: None,
+            closes_at: None,
+            place: Place::take(&self.taken, 10).expect("room"),
+        }
+    }
+
+    fn publish(&self, by: &Reservation, channel: &str, data: &str) {
+        let data = format!("\"{data}\"");
+        let message = Publish { channel: channel.into(), data: &data };
+        self.all.change_hub(|hub| hub.publish(by.key(), "i", &message)).expect("granted");
+        self.end_turn();
+    }
+
+    fn end_turn(&self) {
+        self.all.settle();
+        self.all.flush(&mut Vec::new());
+    }
+}
+
+/// A socket of a connection, and its peer's.
+pub(super) fn sockets() -> (Socket, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+    theirs.set_nonblocking(true).expect("non-blocking");
+    let socket = Socket::from_accepted(AcceptedSocket::Unix(theirs)).expect("registered");
+    ours.set_nonblocking(true).expect("non-blocking");
+    (socket, ours)
+}
+
+/// What the peer reads until nothing comes for now.
+async fn reads(alone: &Alone, peer: &UnixStream) -> Vec<u8> {
+    let mut everything = Vec::new();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        alone.end_turn();
+        let mut some = [0; 4096];
+        while let Ok(count @ 1..) = std::io::Read::read(&mut &*peer, &mut some) {
+            everything.extend_from_slice(&some[..count]);
+        }
+    }
+    everything
+}
+
+pub(super) fn run_local(test: impl Future<Output = ()>) {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    runtime.expect("a runtime").block_on(test);
+}
+
+#[test]
+fn a_peer_that_takes_its_time_over_its_101_is_bounded_like_a_slow_consumer() {
+    let mut config = Config::default();
+    config.limits.outbound_queue = 10_000;
+    for policy in [SlowConsumer::Disconnect, SlowConsumer::Drop] {
+        config.websocket.slow_consumer = policy;
+        run_local(async {
+            let alone = Alone::new(&config);
+            let publisher = alone.reserve(&[], &["c"]);
+            let late = alone.reserve(&["c"], &[]);
+            // Sixteen times the bound and then some: within its moment of grace.
+            for number in 0..400 {
+                alone.publish(&publisher, "c", &format!("{number:01000}"));
+                assert!(alone.all.counters.queued.get() < 163_000, "at {number}");
+            }
+            let (socket, peer) = sockets();
+            late.attach(alone.identity(), socket, &[]);
+            let heard = reads(&alone, &peer).await;
+            match policy {
+                SlowConsumer::Disconnect => {
+                    assert_eq!(heard[..4], CloseReason::SlowConsumer.frame()[..4]);
+                    assert_eq!(alone.all.counters.slow_consumers.get(), 1);
+                    assert!(alone.all.counters.dropped.get() > 100);
+                }
+                SlowConsumer::Drop => {
+                    assert!(heard.len() > 9_000 && alone.all.counters.dropped.get() > 80);
+                    alone.publish(&publisher, "c", "the newest");
+                    let heard = reads(&alone, &peer).await;
+                    assert!(heard.windows(10).any(|ten| ten == b"the newest"));
+                }
+            }
+        });
+    }
+}

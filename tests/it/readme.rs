@@ -1,0 +1,465 @@
+//! What the README says is so: its commands are run, its programs compiled and run, its tables
+//! held against the code.
+
+mod clients;
+mod shell;
+mod text;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use philote::config::{markdown_table, reference};
+use philote::connection::close::CloseReason;
+use philote::daemon::events::EVENTS;
+use philote::protocol::Malformed;
+use rustix::process::Signal;
+
+use crate::support::client::Client;
+use crate::support::dir::Dir;
+use crate::support::http::{Request, Response, connect};
+use crate::support::server::{Server, Setup};
+use crate::support::token::{grant, signed, token};
+use crate::support::tools::require_tool;
+use shell::Shell;
+use text::{block, inline_code, parts, readme, table, with};
+
+/// Set to write the table of the keys into the README instead of comparing it.
+const REWRITE: &str = "REWRITE_README";
+
+/// A server of the quick start: no secret, the log of a debugger.
+fn quick_start() -> Setup {
+    Setup::new("[log]\nlevel = \"debug\"").without_secret()
+}
+
+/// A connection that hears and speaks on `news`, with the empty secret.
+fn on_news(server: &Server) -> Client {
+    server.open(&signed("HS256", r#"{"read":["news"],"write":["news"]}"#, ""))
+}
+
+/// No block stands in the README that no test here uses.
+#[test]
+fn every_block_is_known() {
+    let (blocks, _) = parts();
+    let found: Vec<&str> = blocks.iter().map(|block| &*block.info).collect();
+    let known = [
+        "sh make",
+        "sh listen",
+        "sh try",
+        "sh talk",
+        "sh serve",
+        "json publish",
+        "json delivery",
+        "js client",
+        "html page",
+        "sh page",
+        "python client",
+        "sh python",
+        "go client",
+        "sh go",
+        "json claims",
+        "python sign",
+        "js sign",
+        "go sign",
+        "toml",
+        "sh check",
+        "env file",
+        "sh control",
+        "env container",
+        "yaml kubernetes",
+    ];
+    assert_eq!(found, known);
+}
+
+#[test]
+fn every_file_that_is_linked_to_exists() {
+    let (_, around) = parts();
+    let links = around.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let files: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).is_file(), "{file}");
+    }
+}
+
+// Commands.
+
+#[test]
+fn the_quick_start_is_two_commands_of_the_makefile() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile");
+    let makefile = std::fs::read_to_string(path).expect("Makefile");
+    let commands = block("sh make");
+    assert_eq!(commands.lines().count(), 2, "{commands}");
+    let inline = inline_code();
+    let targets: Vec<&str> = commands
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .chain(inline.iter().map(|(code, _)| code.as_str()))
+        .filter_map(|command| command.strip_prefix("make "))
+        .collect();
+    assert!(targets.len() > 2);
+    for target in targets {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+}
+
+#[test]
+fn what_to_try_next_works_as_it_stands() {
+    if require_tool("curl", "apt install curl").is_none() {
+        return;
+    }
+    let server = quick_start().start();
+    let shell = Shell::beside(&server);
+    let mut listener = shell.start(&block("sh listen"));
+    server.logs("a connection", |line| line.contains("connection_opened"));
+    let commands = with(&block("sh try"), "127.0.0.1:6380", &server.address().to_string());
+    let out = shell.run(&commands).well();
+    let (token, info) = out.split_once('\n').expect("two answers");
+    assert_eq!(token.split('.').count(), 3, "{out}");
+    let info: serde_json::Value = serde_json::from_str(info).expect("JSON");
+    assert_eq!(info["connections"], 1, "{info}");
+    assert_eq!(listener.says(""), "Hello");
+    assert!(listener.says("").contains(':'), "the date and the time");
+    shell.run_with(&block("sh talk"), "from the console\n").well();
+    assert_eq!(listener.says(""), "from the console");
+}
+
+#[test]
+fn a_server_with_a_secret_is_started_as_it_stands() {
+    if require_tool("openssl", "apt install openssl").is_none() {
+        return;
+    }
+    let shell = Shell::new().set("LISTEN", "127.0.0.1:0");
+    let mut server = shell.start(&block("sh serve"));
+    let line = server.says("listening on 127.0.0.1:");
+    assert!(!server.said().contains("WARN"), "{}", server.said());
+    let (_, port) = line.split_once("127.0.0.1:").expect("an address");
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let secret = shell.dir.path().join("secret").display().to_string();
+    let shell = Shell::new().set("SECRET_FILE", &secret).set("PHILOTE_URL", &url(&port));
+    shell.run("philote publish news 'the tools find the secret'").well();
+    let without = Shell::new().set("PHILOTE_URL", &url(&port));
+    assert_eq!(without.run("philote publish news x").code, Some(77));
+}
+
+fn url(port: &str) -> String {
+    format!("ws://127.0.0.1:{port}/")
+}
+
+#[test]
+fn every_command_that_is_named_exists() {
+    let shell = Shell::new();
+    let mut count = 0;
+    for (code, _) in inline_code() {
+        let Some(words) = code.strip_prefix("philote ") else { continue };
+        let words = words.replace("ID", "00000000-0000-4000-8000-000000000000");
+        shell.run(&format!("philote {words} --help")).well();
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_binary() {
+    let shell = Shell::new().set("PHILOTE_URL", "ws://127.0.0.1:1/");
+    let provoked = [
+        ("philote --version", 0),
+        ("philote health --url http://127.0.0.1:1/", 1),
+        ("philote --no-such-thing", 64),
+        ("philote publish news x", 69),
+        ("philote publish --token-file no-such-file news x", 77),
+        ("philote --config no-such-file", 78),
+    ];
+    let listed: Vec<i32> = table("exit code").iter().map(|row| number(&row[0])).collect();
+    for (command, code) in provoked {
+        assert_eq!(shell.run(command).code, Some(code), "{command}");
+        assert!(listed.contains(&code), "{code}");
+    }
+    // 70 and 75 cannot be provoked from here.
+    assert_eq!(listed, [0, 1, 64, 69, 70, 75, 77, 78]);
+}
+
+#[test]
+fn the_control_socket_steers_the_server() {
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let server = Server::with(&format!("[control]\nsocket = {socket:?}"));
+    let open = server.subscriber(&["c"]);
+    let shell = Shell::new().set("PHILOTE_CONTROL", &socket);
+    let done = shell.run(&block("sh control"));
+    assert!(done.err.contains("draining"), "{done:?}");
+    let out = done.well();
+    for line in ["running for", "1 of 255", "127.0.0.1:"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    open.closed_with(1001);
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}", ended.log);
+}
+
+#[test]
+fn signals_do_what_is_listed() {
+    let rows = table("signal");
+    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
+    assert_eq!(listed, BTreeSet::from(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"]));
+    let server = Server::start();
+    for (signal, event) in [(Signal::HUP, "event=reload "), (Signal::USR1, "event=status ")] {
+        server.signal(signal);
+        server.logs(event, |line| line.contains(event));
+    }
+    let _open = server.subscriber(&["c"]);
+    server.signal(Signal::QUIT);
+    let ended = server.ended();
+    assert!(ended.status.success() && ended.log.contains("cut=1"), "{}", ended.log);
+}
+
+#[test]
+fn events_have_the_names_that_are_listed() {
+    let rows = table("event");
+    for name in rows.iter().flat_map(|row| row[0].split(", ")) {
+        let name = name.trim_matches('`');
+        assert!(EVENTS.iter().any(|event| event.name == name), "{name}");
+    }
+}
+
+// Configuration.
+
+#[test]
+fn the_table_of_the_keys_is_the_generated_one() {
+    let text = readme();
+    let (before, rest) = text.split_once("<!-- keys: ").expect("a mark before the table");
+    let (mark, rest) = rest.split_once("-->\n").expect("its end");
+    let (table, after) = rest.split_once("<!-- /keys -->").expect("a mark behind it");
+    if std::env::var_os(REWRITE).is_some() {
+        let text =
+            format!("{before}<!-- keys: {mark}-->\n{}<!-- /keys -->{after}", markdown_table());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        std::fs::write(path, text).expect("README.md is written");
+    } else {
+        assert_eq!(table, markdown_table(), "run this test with {REWRITE}=1 to write it anew");
+    }
+}
+
+#[test]
+fn the_configuration_is_good_and_holds_what_it_says() {
+    let shell = Shell::new();
+    let secret = a_secret(&shell);
+    shell.dir.write("config.toml", &with(&block("toml"), "/etc/philote/secret", &secret));
+    let done = shell.run(&block("sh check"));
+    assert!(!done.err.contains("warning"), "{done:?}");
+    let out = done.well();
+    assert!(out.contains("limits.max_connections = 10000  # config.toml:5:"), "{out}");
+    assert!(out.contains(&format!("auth.secret_file = {secret:?}")), "{out}");
+}
+
+/// A file with a secret, beside the shell's others.
+fn a_secret(shell: &Shell) -> String {
+    shell.dir.write("a-secret", &format!("{}\n", "5eC".repeat(20))).display().to_string()
+}
+
+/// `philote check` with these lines as an env file: no word of a warning.
+#[track_caller]
+fn is_good_environment(shell: &Shell, lines: &str) -> String {
+    shell.dir.write("env", lines);
+    let done = shell.run("philote check --env-file env --print");
+    assert_eq!(done.err, "", "{done:?}");
+    done.well()
+}
+
+#[test]
+fn the_env_file_is_good() {
+    let shell = Shell::new();
+    let lines = with(&block("env file"), "/etc/philote/secret", &a_secret(&shell));
+    let holds = is_good_environment(&shell, &lines);
+    assert!(holds.contains(r#"listen = ["127.0.0.1:6380", "[::1]:6380"]"#), "{holds}");
+    assert!(holds.contains("websocket.ping_interval = \"30s\""), "{holds}");
+}
+
+#[test]
+fn a_container_starts_with_these_variables_and_logs_json() {
+    let shell = Shell::new();
+    let lines = with(&block("env container"), "/run/secrets/philote", &a_secret(&shell));
+    let holds = is_good_environment(&shell, &lines);
+    // docker stop waits for 10 s.
+    assert!(holds.contains("shutdown.drain_timeout = \"8s\""), "{holds}");
+    shell.dir.write("env", &with(&lines, "[::]:6380", "127.0.0.1:0"));
+    let mut server = shell.start("philote --env-file env");
+    server.says("listening on");
+    for line in server.said().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert!(event["event"].is_string(), "{line}");
+    }
+    let without = lines.replace("SECRET_FILE", "#SECRET_FILE");
+    shell.dir.write("env", &without);
+    assert_eq!(shell.run("philote --env-file env").code, Some(78), "a secret is demanded");
+}
+
+#[test]
+fn a_pod_starts_with_these_variables_and_answers_its_probes() {
+    let yaml = block("yaml kubernetes");
+    let value = |line: &str, name: &str| {
+        let text = line.trim().trim_start_matches("- ").strip_prefix(name)?.trim();
+        Some(text.trim_matches('"').to_owned())
+    };
+    let names = yaml.lines().filter_map(|line| value(line, "name:"));
+    // The first is the container's own.
+    let variables: Vec<_> =
+        names.skip(1).zip(yaml.lines().filter_map(|line| value(line, "value:"))).collect();
+    assert_eq!(variables.len(), yaml.matches("value:").count());
+    assert!(variables.len() > 2, "{variables:?}");
+    let shell = Shell::new();
+    let secret = a_secret(&shell);
+    let lines: String = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={}\n", value.replace("/run/secrets/philote", &secret)))
+        .collect();
+    is_good_environment(&shell, &lines);
+    // What Kubernetes sets for a Service called philote is passed over without a word.
+    let done = Shell::new()
+        .set("SECRET_FILE", &secret)
+        .set("PHILOTE_PORT", "tcp://10.0.0.1:6380")
+        .set("PHILOTE_SERVICE_HOST", "10.0.0.1")
+        .run("philote check --print");
+    assert_eq!(done.err, "", "{done:?}");
+
+    let server = Server::start();
+    let mut probes = 0;
+    for line in yaml.lines() {
+        let Some((_, rest)) = line.split_once("{path: ") else { continue };
+        let (path, _) = rest.split_once(',').expect("a path");
+        assert_eq!(server.ask(&Request::get(path)).status, 200, "{path}");
+        probes += 1;
+    }
+    assert_eq!(probes, 2);
+}
+
+#[test]
+fn keys_that_are_named_exist_and_their_defaults_are_these() {
+    let keys = reference();
+    let sections: BTreeSet<&str> =
+        keys.iter().filter_map(|entry| Some(entry.key.split_once('.')?.0)).collect();
+    let (mut named, mut defaults) = (0, 0);
+    for (code, after) in inline_code() {
+        let key = code.split(" = ").next().unwrap_or_default();
+        if !key.split_once('.').is_some_and(|(section, name)| {
+            sections.contains(section) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        }) {
+            continue;
+        }
+        let entry = keys.iter().find(|entry| entry.key == key);
+        let entry = entry.unwrap_or_else(|| panic!("no key {key}"));
+        named += 1;
+        // `key` (25 s)
+        let told = after.strip_prefix(" (").and_then(|rest| Some(rest.split_once(')')?.0));
+        if let Some(told) = told.filter(|told| told.starts_with(|c: char| c.is_ascii_digit())) {
+            assert_eq!(entry.default.trim_matches('"'), told.replace(' ', ""), "{key}");
+            defaults += 1;
+        }
+    }
+    assert!(named > 10 && defaults > 3, "{named} {defaults}");
+}
+
+// The contract.
+
+#[test]
+fn messages_have_the_shapes_that_are_shown() {
+    let server = Server::start();
+    let mut subscriber = server.subscriber(&["news"]);
+    let mut publisher = server.publisher(&["news"]);
+    publisher.send_text(block("json publish").trim());
+    let heard: serde_json::Value = serde_json::from_str(&subscriber.message()).expect("JSON");
+    let mut shown: serde_json::Value = serde_json::from_str(&block("json delivery")).expect("JSON");
+    let (issuer, example) = (&heard["issuer"], &shown["issuer"]);
+    for id in [issuer, example] {
+        let id = id.as_str().expect("a string").parse::<uuid::Uuid>().expect("a UUID");
+        assert_eq!(id.get_version_num(), 4);
+    }
+    shown["issuer"] = issuer.clone();
+    assert_eq!(heard, shown);
+}
+
+#[test]
+fn the_claims_that_are_shown_open_a_connection() {
+    let server = Server::start();
+    let claims = block("json claims");
+    let mut client = server.open(&token(&claims));
+    server.publisher(&["user-42"]).publish("user-42", "for you");
+    client.hears("user-42", "for you");
+    let claims: serde_json::Value = serde_json::from_str(&claims).expect("JSON");
+    let listed = table("claim").iter().map(|row| row[0].clone()).collect::<Vec<_>>().join(" ");
+    for claim in claims.as_object().expect("an object").keys() {
+        assert!(listed.contains(&format!("`{claim}`")), "{claim}");
+    }
+}
+
+#[test]
+fn plain_requests_are_answered_as_listed() {
+    let server = Server::start();
+    let api = token(r#"{"api":true}"#);
+    for row in table("request") {
+        let path = row[0].trim_matches('`').strip_prefix("GET ").expect("GET");
+        assert_eq!(server.ask(&Request::get(path).bearer(&api)).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn refusals_have_the_statuses_that_are_listed() {
+    let server = Server::with(
+        "[limits]\nmax_connections = 1\nmax_channels = 1\n\
+         [websocket]\nhandshake_timeout = \"500ms\"",
+    );
+    let long = "x".repeat(70_000);
+    let mut many = Request::get("/");
+    for number in 0..200 {
+        many = many.header(&format!("X-{number}"), "x");
+    }
+    let mut provoked: BTreeSet<u16> = [
+        Request::upgrade_with(&grant(&["c"], &[])).without("Host"),
+        Request::upgrade("/"),
+        Request::upgrade_with(&grant(&["a", "b"], &[])),
+        Request::get(&format!("/?{long}")),
+        many,
+        Request::get("/"),
+    ]
+    .iter()
+    .map(|request| server.ask(request).status)
+    .collect();
+    let (late, _) = Response::read(&mut connect(server.address()), "GET");
+    provoked.insert(late.expect("an answer").status);
+    let _only = server.subscriber(&["c"]);
+    let full = server.refuses_token(&grant(&["c"], &[]));
+    assert!(full.header("retry-after").is_some(), "{full:?}");
+    provoked.insert(full.status);
+
+    let rows = table("status");
+    let listed: BTreeSet<u16> =
+        rows.iter().flat_map(|row| row[0].split(", ")).map(number).collect();
+    assert_eq!(listed, provoked);
+}
+
+#[test]
+fn the_close_codes_are_those_of_the_server() {
+    let reasons = [
+        CloseReason::ShuttingDown,
+        CloseReason::Protocol("in other words"),
+        CloseReason::Malformed(Malformed::NotUtf8),
+        CloseReason::TokenExpired,
+        CloseReason::KeyWithdrawn,
+        CloseReason::TooBig,
+        CloseReason::Fault,
+        CloseReason::SlowConsumer,
+        CloseReason::Administrator,
+    ];
+    let rows = table("code");
+    assert_eq!(rows.len(), reasons.len());
+    for (row, reason) in rows.iter().zip(reasons) {
+        assert_eq!(number::<u16>(&row[0]), reason.code());
+        if !matches!(reason, CloseReason::Protocol(_) | CloseReason::Malformed(_)) {
+            assert_eq!(row[1], reason.to_string());
+        }
+    }
+}
+
+#[track_caller]
+fn number<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| panic!("not a number: {text:?}"))
+}
