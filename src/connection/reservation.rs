@@ -35,9 +35,9 @@ impl Reservation {
     }
 
     /// Makes it a connection over `socket`, from which `early` has been read already.
-    pub fn attach(mut self, identity: Identity, socket: Socket, early: &[u8]) {
+    pub fn attach(mut self, identity: Identity, socket: Socket, early: &[u8]) -> Rc<Connection> {
         self.attached = true;
-        self.all.start(Connection::new(self.key, identity, socket, early));
+        self.all.start(Connection::new(self.key, identity, socket, early))
     }
 }
 

@@ -23,11 +23,11 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
-use crate::connection::Connections;
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
 use crate::connection::socket::Socket;
 use crate::connection::table::{Settings, View};
+use crate::connection::{Connection, Connections};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
@@ -106,19 +106,18 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                     tracing::warn!(event = "accept_failed", %error, "a socket could not be served");
                 }
             },
-            Command::Configure { rules, settings, withdraw_over, done } => {
+            Command::Configure { rules, settings, done } => {
                 front.configure(rules);
                 connections.configure(*settings);
                 if let Some(earlier) = withdrawal.take() {
                     earlier.abort();
                 }
-                let withdrawn = withdraw_over.map_or(0, |over| {
-                    let (count, task) = withdraw(&front, over);
-                    withdrawal.replace(task);
-                    count
-                });
                 // Whoever asked may have given up.
-                let _ = done.send(withdrawn);
+                let _ = done.send(withdrawn(&front).count());
+            }
+            Command::Withdraw { over } => {
+                let task = spawn_local(withdraw(front.clone(), over));
+                withdrawal.replace(Some(task.abort_handle()));
             }
             Command::Drain { over } => {
                 connections.drain();
@@ -149,30 +148,19 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     }
 }
 
-/// Closes, over some time, the connections whose key the rules in force no longer accept: how many they are.
-/// Each is looked at again when its turn comes, so that a key that is accepted again calls the rest off.
-fn withdraw(front: &Rc<Front>, over: Duration) -> (usize, Option<AbortHandle>) {
-    let accepted = |front: &Front, key| front.rules().keys.accepts(&key);
-    let withdrawn: Vec<_> = front
-        .connections
-        .snapshot()
-        .iter()
-        .filter(|connection| connection.identity.key.is_some_and(|key| !accepted(front, key)))
-        .map(Rc::downgrade)
-        .collect();
-    let count = withdrawn.len();
-    if count == 0 {
-        return (0, None);
-    }
-    let front = front.clone();
-    let task = spawn_local(async move {
-        let still = |connection: &crate::connection::Connection| {
-            connection.identity.key.is_some_and(|key| !accepted(&front, key))
-        };
-        let reason = CloseReason::KeyWithdrawn;
-        paced::close(&front.connections, withdrawn, over, reason, still).await;
-    });
-    (count, Some(task.abort_handle()))
+/// The connections whose key the rules in force no longer accept.
+fn withdrawn(front: &Front) -> impl Iterator<Item = Rc<Connection>> {
+    let all = front.connections.snapshot().into_iter();
+    all.filter(|connection| !front.accepts_key_of(connection))
+}
+
+/// Closes them over some time. Each is looked at again when its turn comes, so that a key that is accepted again
+/// calls the rest off.
+async fn withdraw(front: Rc<Front>, over: Duration) {
+    let all = withdrawn(&front).map(|connection| Rc::downgrade(&connection)).collect();
+    let reason = CloseReason::KeyWithdrawn;
+    let still = |connection: &Connection| !front.accepts_key_of(connection);
+    paced::close(&front.connections, all, over, reason, still).await;
 }
 
 /// Describes every connection, a few a turn.
