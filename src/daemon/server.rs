@@ -215,7 +215,7 @@ impl Server {
         // Whoever asked may have gone; then nobody needs the answer.
         match ask {
             Ask::Check(answer) => {
-                let _ = answer.send(self.check());
+                let _ = answer.send(self.check().await);
             }
             Ask::Status(answer) => {
                 let _ = answer.send(self.status());
