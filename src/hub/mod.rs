@@ -557,6 +557,14 @@ impl Hub {
         (member.reads.len(), member.writes.len())
     }
 
+    /// The channels that a member reads, and those that it may write.
+    pub fn names_of(&self, key: MemberKey) -> (Vec<Box<str>>, Vec<Box<str>>) {
+        let member = &self.members[key as usize];
+        let name = |channel: ChannelKey| Box::from(&*self.channels[channel as usize].name);
+        let reads = member.reads.iter().map(|subscription| name(subscription.channel));
+        (reads.collect(), member.writes.iter().map(|channel| name(*channel)).collect())
+    }
+
     /// How many channels are known here.
     pub fn channels(&self) -> usize {
         self.channels.len()
