@@ -32,7 +32,7 @@ impl Counter {
 pub struct Counters {
     /// Connections open now.
     pub connections: Counter,
-    /// Channels known now.
+    /// Channels now whose home this worker is.
     pub channels: Counter,
     /// Bytes waiting in outbound queues now; a frame shared by many counts once a queue.
     pub queued: Counter,

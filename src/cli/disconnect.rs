@@ -9,6 +9,7 @@ use super::failure::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct Disconnect {
     /// Id of the connection, as `philote connections` lists it
+    #[arg(value_parser = parse_id)]
     id: Uuid,
     #[command(flatten)]
     control: Control,
@@ -23,4 +24,8 @@ impl Disconnect {
         self.control.send(Method::DELETE, &format!("/connections/{}", self.id))?;
         Ok(())
     }
+}
+
+fn parse_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "an id is a UUID, as `philote connections` lists it")
 }

@@ -2,7 +2,7 @@
 //! two of them. A leaf that everything may read: it knows no runtime, and reaches the world only
 //! through [`Sources`].
 //!
-//! Each key is defined once, in `keys.rs`. The parser, the variables' names, `check --print`,
+//! Each key is defined once, in `keys/`. The parser, the variables' names, `check --print`,
 //! the diff of a reload, `config.example.toml` and the README's table come from there.
 //!
 //! The walk of a load: `files` reads the TOML file and the env file, `document` and `environment`

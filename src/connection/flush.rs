@@ -46,7 +46,7 @@ impl Connections {
         }
         let hub = self.hub.borrow();
         self.counters.queued.set(hub.queued() as u64);
-        self.counters.channels.set(hub.channels() as u64);
+        self.counters.channels.set(hub.channels_at_home() as u64);
         drop(hub);
         self.bound_all_queues();
     }

@@ -225,10 +225,8 @@ mod tests {
                 let connection = only(&old);
                 let waits = old.all.hub.borrow().queue(connection.key).bytes();
                 assert!(waits > 100_000, "{waits} bytes wait");
-                let inbound = connection.inbound.borrow();
-                partly[0] += usize::from(inbound.has_waiting());
-                partly[1] += usize::from(inbound.open.is_some());
-                drop(inbound);
+                partly[0] += usize::from(connection.inbound.borrow().has_waiting());
+                partly[1] += usize::from(connection.inbound.borrow().open.is_some());
                 drop(connection);
 
                 partly[2] += usize::from(hand_over(&old, &new).await > 0);

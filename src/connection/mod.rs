@@ -1,11 +1,11 @@
 //! One task a socket: reads, writes, keepalive, closing. The only place that touches a socket after the upgrade.
 //!
-//! A [`Connection`] is plain state; its task polls [`Connection::turn`] and nothing else, so that between two
+//! A [`Connection`] is plain state; its task polls `Connection::turn` and nothing else, so that between two
 //! turns the struct is the whole truth: socket, id, what is left of a frame or an open message, keepalive,
 //! how far it is with closing. What waits for its socket stands in the hub.
 //!
 //! - [`table`]: the connections of one worker and what they share.
-//! - [`inbound`]: bytes into messages. [`flush`]: queues into sockets. [`keepalive`]: who is still there.
+//! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.

@@ -69,7 +69,7 @@ pub struct Status {
     pub max_connections: usize,
     /// Sockets accepted and not upgraded.
     pub pending: usize,
-    /// Channels known, counted once a worker that knows them.
+    /// Channels with subscribers, and some that are only written.
     pub channels: u64,
     /// Bytes waiting in all outbound queues.
     pub queued_bytes: u64,

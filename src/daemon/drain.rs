@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// how many that were.
 pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<Workers>) -> usize {
     let deadline = Instant::now() + shutdown.drain_timeout;
+    // Those that do not answer their Close are cut on the way.
+    let cut_so_far = || shared.sum(|counters| counters.cut.get());
+    let cut_before = cut_so_far();
     // Places, so that handshakes under way count: they become connections yet, and are told.
     let open = || shared.taken.load(Ordering::Relaxed);
     let gone = async {
@@ -45,7 +48,8 @@ pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<
         () = told => {}
         () = sleep_until(deadline) => {}
     }
-    cut(&shared, &workers)
+    let on_the_way = (cut_so_far() - cut_before) as usize;
+    on_the_way + cut(&shared, &workers)
 }
 
 /// Cuts what is left: how many those were.

@@ -157,7 +157,7 @@ impl Server {
     /// The whole of `STATUS`, of one line.
     pub(super) fn describe(&self, messages_a_second: u64) -> String {
         let mut status = format!(
-            "listening on {}; {} connections, {} channels, {messages_a_second} messages a second",
+            "listening on {}; connections: {}, channels: {}, messages a second: {messages_a_second}",
             self.listeners.addresses().join(", "),
             self.shared.sum(|counters| counters.connections.get()),
             self.shared.sum(|counters| counters.channels.get()),

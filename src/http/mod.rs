@@ -1,12 +1,12 @@
 //! Requests before and beside the WebSocket: the handshake that turns one into a connection, and plain ones.
 //!
-//! A socket's walk: [`serve`] drives hyper over it until a handshake succeeds ([`handshake`]), then takes the
+//! A socket's walk: [`serve`] drives hyper over it until a handshake succeeds (`handshake`), then takes the
 //! socket back and attaches it to its reservation; or until it is closed, evicted or out of time. Everything
 //! of HTTP is dropped at that moment: a connection costs nothing for having been a request.
 //!
-//! - [`rules`]: what handshakes go by, replaced as a whole. [`token`]: where a request's token is.
-//!   [`origin`]: whether it may come from there. [`refusal`]: every other answer than 101.
-//! - [`plain`]: `/healthz`, `/readyz`, `/api/info`.
+//! - [`rules`]: what handshakes go by, replaced as a whole. `token`: where a request's token is.
+//!   `origin`: whether it may come from there. `refusal`: every other answer than 101.
+//! - `plain`: `/healthz`, `/readyz`, `/api/info`.
 
 pub mod front;
 mod handshake;

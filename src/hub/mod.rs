@@ -55,6 +55,8 @@ pub struct Hub {
     placement: Placement,
     names: HashMap<Arc<str>, ChannelKey, foldhash::fast::RandomState>,
     channels: Slab<Channel>,
+    /// How many of them have their home here.
+    at_home: usize,
     members: Slab<Member>,
     next_serial: u32,
     rings: RingPool,
@@ -89,6 +91,7 @@ impl Hub {
             names: HashMap::with_hasher(placement.hasher()),
             placement,
             channels: Slab::new(),
+            at_home: 0,
             members: Slab::new(),
             next_serial: 0,
             rings: RingPool::default(),
@@ -220,6 +223,7 @@ impl Hub {
         let shared: Arc<str> = name.into();
         let channel =
             Channel::new(shared.clone(), protocol::encode_name(name), self.placement.home(name));
+        self.at_home += usize::from(channel.home == self.me);
         let key = self.channels.insert(channel) as ChannelKey;
         self.names.insert(shared, key);
         key
@@ -228,6 +232,7 @@ impl Hub {
     fn forget_if_idle(&mut self, key: ChannelKey) {
         if self.channels[key as usize].is_idle() {
             let channel = self.channels.remove(key as usize);
+            self.at_home -= usize::from(channel.home == self.me);
             self.names.remove(&channel.name);
         }
     }
@@ -563,6 +568,17 @@ impl Hub {
         let name = |channel: ChannelKey| Box::from(&*self.channels[channel as usize].name);
         let reads = member.reads.iter().map(|subscription| name(subscription.channel));
         (reads.collect(), member.writes.iter().map(|channel| name(*channel)).collect())
+    }
+
+    /// How many channels have their home here: over all workers, each that has subscribers once.
+    pub fn channels_at_home(&self) -> usize {
+        self.at_home
+    }
+
+    /// The home of a channel.
+    #[cfg(test)]
+    pub(crate) fn home(&self, name: &str) -> WorkerId {
+        self.placement.home(name)
     }
 
     /// How many channels are known here.

@@ -102,7 +102,7 @@ impl OutboundQueue {
         true
     }
 
-    /// Appends a pong. Where [`PONGS`] wait already it is the last of them that counts, and each replaces
+    /// Appends a pong. Where `PONGS` wait already it is the last of them that counts, and each replaces
     /// the one before: so a flood of pings costs no more, whether its peer reads or not.
     pub fn push_pong(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
         if self.sealed {

@@ -7,6 +7,7 @@ mod support;
 mod bounds;
 mod browser;
 mod closing;
+mod control;
 mod deliveries;
 mod handshake;
 mod hostile_frames;

@@ -10,9 +10,12 @@ use std::path::Path;
 
 use philote::config::{markdown_table, reference};
 use philote::connection::close::CloseReason;
+use philote::daemon::events::EVENTS;
 use philote::protocol::Malformed;
+use rustix::process::Signal;
 
 use crate::support::client::Client;
+use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect};
 use crate::support::server::{Server, Setup};
 use crate::support::token::{grant, signed, token};
@@ -60,10 +63,22 @@ fn every_block_is_known() {
         "toml",
         "sh check",
         "env file",
+        "sh control",
         "env container",
         "yaml kubernetes",
     ];
     assert_eq!(found, known);
+}
+
+#[test]
+fn every_file_that_is_linked_to_exists() {
+    let (_, around) = parts();
+    let links = around.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let files: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).is_file(), "{file}");
+    }
 }
 
 // Commands.
@@ -136,6 +151,7 @@ fn every_command_that_is_named_exists() {
     let mut count = 0;
     for (code, _) in inline_code() {
         let Some(words) = code.strip_prefix("philote ") else { continue };
+        let words = words.replace("ID", "00000000-0000-4000-8000-000000000000");
         shell.run(&format!("philote {words} --help")).well();
         count += 1;
     }
@@ -147,6 +163,7 @@ fn the_exit_codes_are_those_of_the_binary() {
     let shell = Shell::new().set("PHILOTE_URL", "ws://127.0.0.1:1/");
     let provoked = [
         ("philote --version", 0),
+        ("philote health --url http://127.0.0.1:1/", 1),
         ("philote --no-such-thing", 64),
         ("philote publish news x", 69),
         ("philote publish --token-file no-such-file news x", 77),
@@ -157,7 +174,51 @@ fn the_exit_codes_are_those_of_the_binary() {
         assert_eq!(shell.run(command).code, Some(code), "{command}");
         assert!(listed.contains(&code), "{code}");
     }
-    assert_eq!(listed, [0, 64, 69, 70, 77, 78]);
+    // 70 and 75 cannot be provoked from here.
+    assert_eq!(listed, [0, 1, 64, 69, 70, 75, 77, 78]);
+}
+
+#[test]
+fn the_control_socket_steers_the_server() {
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let server = Server::with(&format!("[control]\nsocket = {socket:?}"));
+    let open = server.subscriber(&["c"]);
+    let shell = Shell::new().set("PHILOTE_CONTROL", &socket);
+    let done = shell.run(&block("sh control"));
+    assert!(done.err.contains("draining"), "{done:?}");
+    let out = done.well();
+    for line in ["running for", "1 of 255", "127.0.0.1:"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    open.closed_with(1001);
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}", ended.log);
+}
+
+#[test]
+fn signals_do_what_is_listed() {
+    let rows = table("signal");
+    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
+    assert_eq!(listed, BTreeSet::from(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"]));
+    let server = Server::start();
+    for (signal, event) in [(Signal::HUP, "event=reload "), (Signal::USR1, "event=status ")] {
+        server.signal(signal);
+        server.logs(event, |line| line.contains(event));
+    }
+    let _open = server.subscriber(&["c"]);
+    server.signal(Signal::QUIT);
+    let ended = server.ended();
+    assert!(ended.status.success() && ended.log.contains("cut=1"), "{}", ended.log);
+}
+
+#[test]
+fn events_have_the_names_that_are_listed() {
+    let rows = table("event");
+    for name in rows.iter().flat_map(|row| row[0].split(", ")) {
+        let name = name.trim_matches('`');
+        assert!(EVENTS.iter().any(|event| event.name == name), "{name}");
+    }
 }
 
 // Configuration.
@@ -382,6 +443,7 @@ fn the_close_codes_are_those_of_the_server() {
         CloseReason::Protocol("in other words"),
         CloseReason::Malformed(Malformed::NotUtf8),
         CloseReason::TokenExpired,
+        CloseReason::KeyWithdrawn,
         CloseReason::TooBig,
         CloseReason::Fault,
         CloseReason::SlowConsumer,

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -34,7 +35,7 @@ pub(crate) struct Server {
     notices: Receiver<String>,
     addresses: Vec<SocketAddr>,
     stopped: bool,
-    _dir: Dir,
+    dir: Dir,
 }
 
 /// How a server ended.
@@ -139,7 +140,7 @@ impl Setup {
             notices,
             addresses: Vec::new(),
             stopped: false,
-            _dir: dir,
+            dir,
         };
         server.addresses = server.await_ready();
         server
@@ -168,6 +169,16 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Puts another configuration where it reads its own, at the next reload.
+    pub(crate) fn reconfigure(&self, config: &str) {
+        self.dir.write("config.toml", config);
+    }
+
+    /// The directory that it was started in, which holds its configuration.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     // Clients.

@@ -111,7 +111,7 @@ async fn refusal(server: &Server, token: &Token, response: Response<Incoming>) -
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let hint = if token.is_minted {
-                " (the token was made with this machine's configuration; --token-file names another)"
+                " (the token was made with this machine's configuration: does the server run with the same secret? --token-file names another)"
             } else {
                 ""
             };
@@ -122,5 +122,6 @@ async fn refusal(server: &Server, token: &Token, response: Response<Incoming>) -
 }
 
 fn unavailable(server: &Server, why: &str) -> Failure {
-    Failure::Unavailable(format!("cannot connect to {server}: {why}"))
+    let hint = "is a server running there? --url or PHILOTE_URL names another";
+    Failure::Unavailable(format!("cannot connect to {server}: {why}; {hint}"))
 }

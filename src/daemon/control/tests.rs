@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
 
 use super::*;
@@ -413,18 +415,10 @@ async fn an_answer_that_was_given_before_the_end_arrives() {
 
 #[tokio::test]
 async fn who_changes_something_stands_in_the_log() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let writer = {
-        let log = log.clone();
-        move || Tee(log.clone())
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .finish();
+    let log = Log::default();
+    let lines = log.0.clone();
     // Everything here runs on this thread.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log));
     let served = Served::playing(ReloadOutcome::Draining);
     for (method, path) in [
         ("GET", "/status"),
@@ -438,26 +432,36 @@ async fn who_changes_something_stands_in_the_log() {
     ] {
         served.ask(method, path).await;
     }
-    let text = String::from_utf8(log.lock().expect("the log").clone()).expect("text");
-    let me = format!("uid={} pid={}", rustix::process::getuid().as_raw(), std::process::id());
-    let events = ["control_reload", "control_disconnect", "control_drain"];
-    assert_eq!(text.lines().count(), events.len(), "{text}");
-    for (line, event) in text.lines().zip(events) {
-        assert!(line.contains(" INFO ") && line.contains(event) && line.contains(&me), "{line}");
+    let lines = lines.lock().expect("the log");
+    let me = format!("uid={} pid={} ", rustix::process::getuid().as_raw(), std::process::id());
+    let expected = ["control_reload", "control_disconnect", "control_drain"];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, event) in lines.iter().zip(expected) {
+        assert!(line.starts_with("INFO ") && line.contains(&me), "{line}");
+        assert!(line.contains(&format!("event=\"{event}\"")), "{line}");
     }
-    assert!(text.contains(&format!("connection={ID}")), "{text}");
+    assert!(lines[1].contains(&format!("connection={ID}")), "{lines:?}");
 }
 
-/// Writes where a test looks.
-struct Tee(Arc<Mutex<Vec<u8>>>);
+/// The lines that are logged, with their fields in order.
+#[derive(Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
 
-impl io::Write for Tee {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().map_err(|_| io::ErrorKind::Other)?.extend_from_slice(bytes);
-        Ok(bytes.len())
+impl<S: tracing::Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if !event.metadata().target().starts_with("philote") {
+            return;
+        }
+        let mut line = Line(format!("{} ", event.metadata().level()));
+        event.record(&mut line);
+        self.0.lock().expect("the log").push(line.0);
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+struct Line(String);
+
+impl tracing::field::Visit for Line {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{}={value:?} ", field.name()));
     }
 }

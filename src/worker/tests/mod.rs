@@ -4,4 +4,5 @@
 mod bounds;
 mod closing;
 mod faults;
+mod mail;
 mod rig;

@@ -188,6 +188,6 @@ func main() {
 }
 "#;
     shell.dir.write("main.go", &with(main, "SECRET", &format!("{SECRET:?}")));
-    let token = shell.run("go mod init sign 2>&1 >/dev/null && go run .").well();
+    let token = shell.run("go mod init sign && go run .").well();
     opens(&server, token.trim());
 }
