@@ -2,6 +2,7 @@
 //! cause, and what must survive them.
 
 mod bounds;
+mod churn;
 mod closing;
 mod faults;
 mod mail;
