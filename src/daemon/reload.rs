@@ -86,7 +86,7 @@ impl Server {
         };
         let Candidate { mut loaded, effective, mut report } = candidate;
         if let Some(prepared) = listeners {
-            self.listeners.commit(prepared);
+            self.listeners.commit(prepared).await;
         }
         self.shared.tcp_port.store(self.listeners.port(), Ordering::Relaxed);
         self.shared.pending.set_most(effective.limits.max_pending);
