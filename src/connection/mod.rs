@@ -6,11 +6,13 @@
 //!
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
+//! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
 
 pub mod close;
 mod flush;
+pub mod handover;
 pub mod inbound;
 pub mod keepalive;
 pub mod log_limit;
@@ -191,6 +193,8 @@ pub(crate) enum Ending {
     Ours(CloseReason),
     /// The peer answered no pings.
     Vanished,
+    /// Somebody else goes on with it.
+    HandedOver,
 }
 
 /// What a connection may still take from its socket in this turn.
@@ -584,6 +588,7 @@ impl Connection {
             Ending::Peer(code) => ("closed_by_peer", code),
             Ending::Ours(reason) => (reason.name(), Some(reason.code())),
             Ending::Vanished => ("vanished", None),
+            Ending::HandedOver => ("handed_over", None),
         };
         tracing::debug!(
             event = "connection_closed",

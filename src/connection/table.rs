@@ -235,7 +235,7 @@ impl Connections {
 
     /// Describes a connection; None where it has gone meanwhile.
     pub fn view(&self, connection: &Rc<Connection>) -> Option<View> {
-        self.get(connection.key).filter(|present| Rc::ptr_eq(present, connection))?;
+        self.holds(connection).then_some(())?;
         let hub = self.hub.borrow();
         let (reads, writes) = hub.grants(connection.key);
         Some(View {
@@ -376,6 +376,23 @@ impl Connections {
         }
     }
 
+    /// Whether a connection is one of these.
+    pub(super) fn holds(&self, connection: &Rc<Connection>) -> bool {
+        self.get(connection.key).is_some_and(|present| Rc::ptr_eq(&present, connection))
+    }
+
+    /// Takes a connection out of everything.
+    pub(super) fn forget(&self, connection: &Connection) {
+        self.table.borrow_mut()[connection.key as usize] = None;
+        if let Some(time) = connection.identity.closes_at {
+            self.expiring.borrow_mut().remove(&(time, connection.key));
+        }
+        self.counters.connections.set(self.counters.connections.get() - 1);
+        if !self.broken.get() {
+            self.change_hub(|hub| hub.leave(connection.key));
+        }
+    }
+
     /// Puts a connection in its place and starts its task.
     pub(super) fn start(self: &Rc<Self>, connection: Connection) {
         let key = connection.key as usize;
@@ -434,13 +451,8 @@ struct Leaving {
 impl Drop for Leaving {
     fn drop(&mut self) {
         let Leaving { all, connection } = self;
-        all.table.borrow_mut()[connection.key as usize] = None;
-        if let Some(time) = connection.identity.closes_at {
-            all.expiring.borrow_mut().remove(&(time, connection.key));
-        }
-        all.counters.connections.set(all.counters.connections.get() - 1);
-        if !all.broken.get() {
-            all.change_hub(|hub| hub.leave(connection.key));
+        if all.holds(connection) {
+            all.forget(connection);
         }
         connection.log_end();
     }

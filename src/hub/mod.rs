@@ -562,9 +562,23 @@ impl Hub {
         (member.reads.len(), member.writes.len())
     }
 
+    /// The channels that a member reads, and those that it may write.
+    pub fn names_of(&self, key: MemberKey) -> (Vec<Box<str>>, Vec<Box<str>>) {
+        let member = &self.members[key as usize];
+        let name = |channel: ChannelKey| Box::from(&*self.channels[channel as usize].name);
+        let reads = member.reads.iter().map(|subscription| name(subscription.channel));
+        (reads.collect(), member.writes.iter().map(|channel| name(*channel)).collect())
+    }
+
     /// How many channels have their home here: over all workers, each that has subscribers once.
     pub fn channels_at_home(&self) -> usize {
         self.at_home
+    }
+
+    /// The home of a channel.
+    #[cfg(test)]
+    pub(crate) fn home(&self, name: &str) -> WorkerId {
+        self.placement.home(name)
     }
 
     /// How many channels are known here.
