@@ -5,18 +5,20 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tokio::runtime::{Builder, LocalOptions};
 
+use super::Settings;
 use super::relay::Relay;
 use super::socket::{AcceptedSocket, Socket};
-use super::table::Settings;
 use super::*;
 use crate::config::{Config, SlowConsumer};
 use crate::hub::Hub;
 use crate::hub::mail::WorkerId;
 use crate::hub::placement::Placement;
 use crate::protocol::Publish;
+use uuid::Uuid;
 
 /// The connections of one worker.
 pub(super) struct Alone {

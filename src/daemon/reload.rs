@@ -10,7 +10,7 @@ use super::server::Server;
 use crate::config::{
     Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
 };
-use crate::connection::table::Settings;
+use crate::connection::Settings;
 use crate::http::rules::Rules;
 
 /// A configuration that would hold, and what it changes.

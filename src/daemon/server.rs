@@ -284,7 +284,7 @@ impl Server {
     }
 }
 
-fn connections(views: Vec<Vec<crate::connection::table::View>>) -> Vec<ConnectionInfo> {
+fn connections(views: Vec<Vec<crate::connection::View>>) -> Vec<ConnectionInfo> {
     let by_worker = views.into_iter().enumerate();
     by_worker
         .flat_map(|(worker, views)| {

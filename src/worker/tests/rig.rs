@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::auth::{Algorithm, Claims, sign};
 use crate::config::Config;
+use crate::connection::Settings;
 use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
-use crate::connection::table::Settings;
 use crate::connection::{Application, Peer};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
