@@ -45,6 +45,8 @@ pub struct Connections {
     expiring: RefCell<BTreeSet<(u64, MemberKey)>>,
     /// Handshakes that wait for their member to be open.
     opening: RefCell<Vec<(MemberKey, Waker)>>,
+    /// Those whose queues were over their bound at the last look.
+    pub(super) behind: RefCell<Vec<MemberKey>>,
     /// Who ends the turn.
     turner: RefCell<Option<Waker>>,
     /// A panic left the hub half changed.
@@ -76,6 +78,7 @@ impl Connections {
             ticks: Cell::new(0),
             expiring: RefCell::default(),
             opening: RefCell::new(Vec::new()),
+            behind: RefCell::default(),
             turner: RefCell::new(None),
             broken: Cell::new(false),
             draining: Cell::new(false),

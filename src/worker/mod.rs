@@ -201,6 +201,7 @@ async fn tick(connections: Rc<Connections>) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
         connections.log_limit.turn();
+        connections.look_at_slow_consumers();
         // A turn, though nothing may have happened: the figure of what waits is then right, by which workers
         // know whose queues are too long.
         connections.nudge();
