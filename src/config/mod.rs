@@ -61,3 +61,4 @@ pub use sections::{
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};
+pub use unit::show_duration;

@@ -63,7 +63,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 }
 
 /// The duration in its largest unit that leaves no fraction.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if milliseconds == 0 { "0s".into() } else { show(milliseconds, &DURATIONS) }
 }

@@ -36,14 +36,17 @@ impl Reservation {
     }
 
     /// Makes it a connection over `socket`, from which `early` has been read already.
-    pub fn attach(self, identity: Identity, socket: Socket, early: &[u8]) {
-        self.resume(|key| Connection::new(key, identity, socket, early));
+    pub fn attach(self, identity: Identity, socket: Socket, early: &[u8]) -> Rc<Connection> {
+        self.resume(|key| Connection::new(key, identity, socket, early))
     }
 
     /// Makes it the connection of its key that `connection` says.
-    pub(super) fn resume(mut self, connection: impl FnOnce(MemberKey) -> Connection) {
+    pub(super) fn resume(
+        mut self,
+        connection: impl FnOnce(MemberKey) -> Connection,
+    ) -> Rc<Connection> {
         self.attached = true;
-        self.all.start(connection(self.key));
+        self.all.start(connection(self.key))
     }
 
     /// Puts what waited for a connection in front of all that will wait for this member.

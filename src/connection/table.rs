@@ -342,7 +342,7 @@ impl Connections {
     }
 
     /// Puts a connection in its place and starts its task.
-    pub(super) fn start(self: &Rc<Self>, connection: Connection) {
+    pub(super) fn start(self: &Rc<Self>, connection: Connection) -> Rc<Connection> {
         let key = connection.key as usize;
         let connection = Rc::new(connection);
         {
@@ -368,11 +368,12 @@ impl Connections {
             connection.close(self, CloseReason::ShuttingDown);
         }
         let leaving = Leaving { all: self.clone(), connection: connection.clone() };
-        let all = self.clone();
+        let (all, running) = (self.clone(), connection.clone());
         tokio::task::spawn_local(async move {
             let _leaving = leaving;
-            run(all, connection).await;
+            run(all, running).await;
         });
+        connection
     }
 }
 

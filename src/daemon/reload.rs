@@ -9,6 +9,7 @@ use super::descriptors;
 use super::server::Server;
 use crate::config::{
     Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
+    show_duration,
 };
 use crate::connection::Settings;
 use crate::http::rules::Rules;
@@ -42,6 +43,11 @@ impl Server {
                     withdrawn = report.withdrawn,
                     "reloaded"
                 );
+                // Only now, so that it is said before the first one goes; and whatever a worker that did not
+                // answer has not counted.
+                if self.loaded.config.auth.on_withdrawal == OnWithdrawal::Close {
+                    self.workers.withdraw(self.loaded.config.auth.withdrawal_spread).await;
+                }
                 None
             }
             ReloadOutcome::Rejected(faults) => {
@@ -85,29 +91,28 @@ impl Server {
             }
         };
         let Candidate { mut loaded, effective, mut report } = candidate;
-        if let Some(prepared) = listeners {
-            self.listeners.commit(prepared).await;
-        }
-        self.shared.tcp_port.store(self.listeners.port(), Ordering::Relaxed);
         self.shared.pending.set_most(effective.limits.max_pending);
         self.log.set_level(effective.log.level);
-        let withdraw_over = match effective.auth.on_withdrawal {
-            OnWithdrawal::Close => Some(effective.auth.withdrawal_spread),
-            OnWithdrawal::Keep => None,
-        };
         let rules = Arc::new(Rules::from(&effective));
         let settings = Settings::from(&effective);
-        match self.workers.configure(&rules, &settings, withdraw_over).await {
-            Ok(withdrawn) => report.withdrawn = withdrawn,
+        match self.workers.configure(&rules, &settings).await {
+            Ok(withdrawn) if rules.withdraws => report.withdrawn = withdrawn,
+            Ok(_) => {}
             Err(stuck) => {
                 report.warnings.push(format!("{stuck}: it goes by the old configuration"))
             }
         }
+        // New listeners after the new rules: who comes to them is judged by nothing older.
+        if let Some(prepared) = listeners {
+            self.listeners.commit(prepared).await;
+        }
+        self.shared.tcp_port.store(self.listeners.port(), Ordering::Relaxed);
         if report.withdrawn > 0 {
             report.warnings.push(format!(
-                "{} connections rest on keys that are accepted no more and are closed within {:?}; a reload \
+                "{} connections rest on keys that are accepted no more and are closed within {}; a reload \
                  that accepts their key again calls that off",
-                report.withdrawn, effective.auth.withdrawal_spread
+                report.withdrawn,
+                show_duration(effective.auth.withdrawal_spread)
             ));
         }
         loaded.config = effective;

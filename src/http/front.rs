@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use super::pending::PendingSockets;
 use super::rules::Rules;
-use crate::connection::{Connections, Peer};
+use crate::connection::close::CloseReason;
+use crate::connection::{Connection, Connections, Peer};
 use crate::counters::Counters;
 
 /// What all workers share.
@@ -65,6 +66,18 @@ impl Front {
     /// The rules in force.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.borrow().clone()
+    }
+
+    /// Whether the rules in force accept the key that a connection rests on.
+    pub fn accepts_key_of(&self, connection: &Connection) -> bool {
+        self.rules.borrow().accept_key_of(connection)
+    }
+
+    /// Closes a new connection whose key was withdrawn while its handshake was under way.
+    pub(super) fn look_again_at(&self, connection: &Connection) {
+        if self.rules().withdraws && !self.accepts_key_of(connection) {
+            self.connections.close(connection, CloseReason::KeyWithdrawn);
+        }
     }
 
     /// Puts other rules in force for handshakes to come.

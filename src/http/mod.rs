@@ -112,7 +112,9 @@ pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer, pending: Pendin
         End::Done => {
             if let Some(Upgrade { reservation, identity }) = upgrade {
                 let parts = connection.into_parts();
-                reservation.attach(identity, parts.io.into_inner(), &parts.read_buf);
+                let socket = parts.io.into_inner();
+                let connection = reservation.attach(identity, socket, &parts.read_buf);
+                visit.front.look_again_at(&connection);
             }
         }
         End::TimedOut => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::{Keys, Policy};
-use crate::config::{AllowedOrigin, Config};
+use crate::config::{AllowedOrigin, Config, OnWithdrawal};
 
 /// Who is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Rules {
     pub keys: Keys,
     /// How claims are judged.
     pub policy: Policy,
+    /// Whether a connection ends when its key is accepted no more.
+    pub withdraws: bool,
     /// Whether a connection ends when its token expires.
     pub close_at_expiry: bool,
     /// Whether an `Origin` must be the host itself or one of `allowed_origins`.
@@ -56,6 +58,7 @@ impl From<&Config> for Rules {
                 max_channels: config.limits.max_channels,
                 max_channel_length: config.limits.max_channel_length,
             },
+            withdraws: config.auth.on_withdrawal == OnWithdrawal::Close,
             close_at_expiry: config.auth.close_at_expiry,
             check_origin: config.auth.check_origin,
             allowed_origins: config.auth.allowed_origins.clone(),

@@ -106,19 +106,18 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                     tracing::warn!(event = "accept_failed", %error, "a socket could not be served");
                 }
             },
-            Command::Configure { rules, settings, withdraw_over, done } => {
+            Command::Configure { rules, settings, done } => {
                 front.configure(rules);
                 connections.configure(*settings);
                 if let Some(earlier) = withdrawal.take() {
                     earlier.abort();
                 }
-                let withdrawn = withdraw_over.map_or(0, |over| {
-                    let (count, task) = withdraw(&front, over);
-                    withdrawal.replace(task);
-                    count
-                });
                 // Whoever asked may have given up.
-                let _ = done.send(withdrawn);
+                let _ = done.send(withdrawn(&connections, &front.rules()).count());
+            }
+            Command::Withdraw { over } => {
+                let task = spawn_local(withdraw(front.clone(), over));
+                withdrawal.replace(Some(task.abort_handle()));
             }
             Command::CountWithdrawn(rules, answer) => {
                 let _ = answer.send(withdrawn(&connections, &rules).count());
@@ -152,24 +151,16 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     }
 }
 
-/// Closes, over some time, the connections whose key the rules in force no longer accept: how many they are.
-/// Each is looked at again when its turn comes, so that a key that is accepted again calls the rest off.
-fn withdraw(front: &Rc<Front>, over: Duration) -> (usize, Option<AbortHandle>) {
+/// Closes, over some time, the connections whose key the rules in force no longer accept. Each is looked at
+/// again when its turn comes, so that a key that is accepted again calls the rest off.
+async fn withdraw(front: Rc<Front>, over: Duration) {
     let rules = front.rules();
-    let withdrawn: Vec<_> = withdrawn(&front.connections, &rules)
+    let all = withdrawn(&front.connections, &rules)
         .map(|connection| Rc::downgrade(&connection))
         .collect();
-    let count = withdrawn.len();
-    if count == 0 {
-        return (0, None);
-    }
-    let front = front.clone();
-    let task = spawn_local(async move {
-        let still = |connection: &Connection| !is_accepted(connection, &front.rules());
-        let reason = CloseReason::KeyWithdrawn;
-        paced::close(&front.connections, withdrawn, over, reason, still).await;
-    });
-    (count, Some(task.abort_handle()))
+    let reason = CloseReason::KeyWithdrawn;
+    let still = |connection: &Connection| !front.accepts_key_of(connection);
+    paced::close(&front.connections, all, over, reason, still).await;
 }
 
 /// The connections whose key these rules do not accept.

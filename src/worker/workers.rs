@@ -41,13 +41,16 @@ pub enum Command {
         rules: Arc<Rules>,
         /// For connections.
         settings: Box<Settings>,
-        /// Close the connections whose key is accepted no more, over this time; None leaves them.
-        withdraw_over: Option<Duration>,
-        /// Told how many those are, when the rest is in force.
+        /// Told, when they are in force, how many connections rest on a key that is accepted no more.
         done: oneshot::Sender<usize>,
     },
     /// How many connections rest on keys that these would not accept.
     CountWithdrawn(Arc<Rules>, oneshot::Sender<usize>),
+    /// Close those connections, evenly over this time, unless a later `Configure` accepts their key again.
+    Withdraw {
+        /// From the first to the last.
+        over: Duration,
+    },
     /// The server goes down: close every connection with 1001, evenly over this time.
     Drain {
         /// From the first to the last.
@@ -154,8 +157,8 @@ impl Workers {
         self.tell(worker, Command::Accept(socket, peer, pending)).await;
     }
 
-    /// Puts rules and settings in force everywhere: how many connections rest on keys that are accepted no
-    /// more. Those are closed over `withdraw_over`, or left where it is None.
+    /// Puts rules and settings in force everywhere, which calls off what is left of a withdrawal: how many
+    /// connections rest on keys that are accepted no more.
     ///
     /// # Errors
     /// Where workers do not answer in time; they will go by them when they do.
@@ -163,12 +166,10 @@ impl Workers {
         &self,
         rules: &Arc<Rules>,
         settings: &Settings,
-        withdraw_over: Option<Duration>,
     ) -> Result<usize, Unanswered> {
         let command = |done| Command::Configure {
             rules: rules.clone(),
             settings: Box::new(settings.clone()),
-            withdraw_over,
             done,
         };
         Ok(self.ask_all(command).await?.into_iter().sum())
@@ -181,6 +182,15 @@ impl Workers {
     pub async fn count_withdrawn(&self, rules: &Arc<Rules>) -> Result<usize, Unanswered> {
         let command = |answer| Command::CountWithdrawn(rules.clone(), answer);
         Ok(self.ask_all(command).await?.into_iter().sum())
+    }
+
+    /// Closes the connections that rest on keys which are accepted no more, evenly over this time.
+    pub async fn withdraw(&self, over: Duration) {
+        let deadline = Instant::now() + PATIENCE;
+        for worker in 0..self.commands.len() {
+            // One that is stuck does not hold up the others, nor the daemon.
+            let _ = timeout_at(deadline, self.tell(worker, Command::Withdraw { over })).await;
+        }
     }
 
     /// Closes every connection with 1001, evenly over this time, and each that is still to come at once.

@@ -24,5 +24,6 @@ mod readme;
 mod refusals;
 mod reload;
 mod second_opinion;
+mod secrets;
 mod tokens;
 mod vanished;

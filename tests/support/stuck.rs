@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::ptrace;
@@ -34,13 +35,18 @@ pub(crate) fn can_hold() -> bool {
 /// The thread of one worker.
 pub(crate) fn worker(server: &Server, number: usize) -> Pid {
     let name = format!("worker-{number}\n");
-    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("the server's threads");
-    tasks
-        .flatten()
-        .find(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm == name))
-        .and_then(|task| task.file_name().to_str()?.parse().ok())
-        .map(Pid::from_raw)
-        .unwrap_or_else(|| panic!("no thread called worker-{number}"))
+    let tasks = format!("/proc/{}/task", server.pid());
+    let is_it = |path: &Path| fs::read_to_string(path).is_ok_and(|comm| comm == name);
+    let mut found = None;
+    // It gives itself its name when it begins to run.
+    until("a worker's thread has its name", || {
+        let tasks = fs::read_dir(&tasks).expect("the server's threads").flatten();
+        found = tasks
+            .filter(|task| is_it(&task.path().join("comm")))
+            .find_map(|task| task.file_name().to_str()?.parse().ok());
+        found.is_some()
+    });
+    Pid::from_raw(found.expect("a thread"))
 }
 
 impl Held {
