@@ -165,11 +165,7 @@ async fn withdraw(front: Rc<Front>, over: Duration) {
 
 /// The connections whose key these rules do not accept.
 fn withdrawn(connections: &Connections, rules: &Rules) -> impl Iterator<Item = Rc<Connection>> {
-    connections.snapshot().into_iter().filter(|connection| !is_accepted(connection, rules))
-}
-
-fn is_accepted(connection: &Connection, rules: &Rules) -> bool {
-    connection.identity.key.is_none_or(|key| rules.keys.accepts(&key))
+    connections.snapshot().into_iter().filter(|connection| !rules.accept_key_of(connection))
 }
 
 /// Describes every connection, a few a turn.

@@ -16,7 +16,7 @@ use crate::support::client::{Client, Event};
 use crate::support::dir::Dir;
 use crate::support::frame::Out;
 use crate::support::http::{Request, Response, connect};
-use crate::support::server::{AS_NOBODY, NOBODY, Server, Setup, file};
+use crate::support::server::{AS_NOBODY, Server, Setup, file};
 use crate::support::stuck::{Held, can_hold};
 use crate::support::token::{SECRET, grant, signed};
 use crate::support::tools::require_tool;
