@@ -15,6 +15,7 @@ mod hostile_handshakes;
 mod info;
 mod keepalive;
 mod logs;
+mod machine;
 mod messages;
 mod opening;
 mod order;
