@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activation;
 mod bounds;
 mod browser;
 mod closing;
