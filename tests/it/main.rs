@@ -5,6 +5,7 @@
 mod support;
 
 mod activation;
+mod booted;
 mod bounds;
 mod browser;
 mod closing;
