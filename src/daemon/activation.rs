@@ -5,7 +5,8 @@ use std::io;
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::listener::{BindError, Listener};
+use super::bind::BindError;
+use super::listener::Listener;
 
 /// Takes all that were passed; none where we were started without.
 ///

@@ -2,13 +2,19 @@
 //! it leaves alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
-use super::listener::{BindError, Listener, accept_until, bind, bind_all, bind_over};
+use super::bind::{BindError, bind, bind_all, bind_over};
+use super::listener::{Listener, accept_until};
 use crate::config::{Config, ListenAddress};
 use crate::worker::Workers;
+
+/// How long those that go may take to hand on whom they have accepted.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The listeners in force.
 #[derive(Debug)]
@@ -138,24 +144,31 @@ impl Listeners {
         if faults.is_empty() { Ok(Prepared { fresh, stays, defaults }) } else { Err(faults) }
     }
 
-    /// Accepts from the new ones, then no more from the old ones; open connections stay.
-    pub(super) fn commit(&mut self, prepared: Prepared) {
-        let Prepared { fresh, stays, defaults } = prepared;
+    /// Accepts from the new ones, then no more from the old ones, which are closed when this returns; open
+    /// connections stay.
+    pub(super) async fn commit(&mut self, prepared: Prepared) {
+        let Prepared { mut fresh, stays, defaults } = prepared;
         self.defaults = defaults;
-        for (_, listener) in &fresh {
-            listener.stop_sharing();
-        }
+        fresh.iter_mut().for_each(|(_, listener)| listener.take_over());
         let old = std::mem::take(&mut self.running);
         fresh.into_iter().for_each(|(asked, listener)| self.run(asked, listener));
         let fresh = std::mem::take(&mut self.running);
+        let mut leaving = Vec::new();
         for (running, stays) in old.into_iter().zip(stays) {
             if stays {
                 self.running.push(running);
             } else {
-                running.end(End::Emptied);
+                leaving.push(running.end(End::Emptied));
             }
         }
         self.running.extend(fresh);
+        let deadline = Instant::now() + PATIENCE;
+        for mut task in leaving {
+            if timeout_at(deadline, &mut task).await.is_err() {
+                // It waits for a worker that is stuck; its address is free all the same.
+                task.abort();
+            }
+        }
     }
 
     /// Accepts no more from those that the service manager holds: who comes now waits for our successor.
@@ -165,7 +178,7 @@ impl Listeners {
             .partition(|running| running.asked.is_none());
         self.running = own;
         for running in Vec::<Running>::from_iter(given) {
-            running.end(End::Left);
+            drop(running.end(End::Left));
         }
     }
 
@@ -180,8 +193,10 @@ impl Listeners {
 }
 
 impl Running {
-    fn end(self, end: End) {
+    /// The task ends soon, and the listener is closed with it.
+    fn end(self, end: End) -> JoinHandle<()> {
         // A task that has ended already needs no telling.
         let _ = self.stop.send(end);
+        self.task
     }
 }

@@ -3,13 +3,15 @@
 //! [`run`] is its beginning from top to bottom, `server` the loop after that. Nothing below this module knows
 //! of signals or of a service manager.
 //!
-//! - `listeners`, `listener`, `activation`: where it is reached. `reload`: a new configuration, all or nothing.
+//! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
+//! - `reload`: a new configuration, all or nothing.
 //! - `log`, [`events`]: what administrators read.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
 //! - [`ask`]: what tools may ask. [`control`]: the socket that they ask on.
 
 mod activation;
 pub mod ask;
+mod bind;
 pub mod control;
 mod descriptors;
 mod drain;
@@ -19,6 +21,7 @@ mod log;
 mod manager;
 mod reload;
 mod server;
+mod socket_file;
 mod watchdog;
 
 pub use log::events;
@@ -34,8 +37,8 @@ use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, LoadOptions, Origin, RealSources, load};
+use crate::connection::Settings;
 use crate::connection::relay::Relay;
-use crate::connection::table::Settings;
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::Workers;

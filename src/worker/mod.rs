@@ -23,11 +23,11 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
-use crate::connection::Connections;
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
 use crate::connection::socket::Socket;
-use crate::connection::table::{Settings, View};
+use crate::connection::{Connection, Connections};
+use crate::connection::{Settings, View};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
@@ -120,6 +120,9 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                 // Whoever asked may have given up.
                 let _ = done.send(withdrawn);
             }
+            Command::CountWithdrawn(rules, answer) => {
+                let _ = answer.send(withdrawn(&connections, &rules).count());
+            }
             Command::Drain { over } => {
                 connections.drain();
                 let all = connections.snapshot();
@@ -152,13 +155,9 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
 /// Closes, over some time, the connections whose key the rules in force no longer accept: how many they are.
 /// Each is looked at again when its turn comes, so that a key that is accepted again calls the rest off.
 fn withdraw(front: &Rc<Front>, over: Duration) -> (usize, Option<AbortHandle>) {
-    let accepted = |front: &Front, key| front.rules().keys.accepts(&key);
-    let withdrawn: Vec<_> = front
-        .connections
-        .snapshot()
-        .iter()
-        .filter(|connection| connection.identity.key.is_some_and(|key| !accepted(front, key)))
-        .map(Rc::downgrade)
+    let rules = front.rules();
+    let withdrawn: Vec<_> = withdrawn(&front.connections, &rules)
+        .map(|connection| Rc::downgrade(&connection))
         .collect();
     let count = withdrawn.len();
     if count == 0 {
@@ -166,13 +165,20 @@ fn withdraw(front: &Rc<Front>, over: Duration) -> (usize, Option<AbortHandle>) {
     }
     let front = front.clone();
     let task = spawn_local(async move {
-        let still = |connection: &crate::connection::Connection| {
-            connection.identity.key.is_some_and(|key| !accepted(&front, key))
-        };
+        let still = |connection: &Connection| !is_accepted(connection, &front.rules());
         let reason = CloseReason::KeyWithdrawn;
         paced::close(&front.connections, withdrawn, over, reason, still).await;
     });
     (count, Some(task.abort_handle()))
+}
+
+/// The connections whose key these rules do not accept.
+fn withdrawn(connections: &Connections, rules: &Rules) -> impl Iterator<Item = Rc<Connection>> {
+    connections.snapshot().into_iter().filter(|connection| !is_accepted(connection, rules))
+}
+
+fn is_accepted(connection: &Connection, rules: &Rules) -> bool {
+    connection.identity.key.is_none_or(|key| rules.keys.accepts(&key))
 }
 
 /// Describes every connection, a few a turn.

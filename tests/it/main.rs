@@ -22,6 +22,7 @@ mod origins;
 mod proofs;
 mod readme;
 mod refusals;
+mod reload;
 mod second_opinion;
 mod tokens;
 mod vanished;

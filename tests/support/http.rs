@@ -1,7 +1,8 @@
 //! HTTP/1.1 by bytes: requests that say what they are told to, answers read as they come.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::PATIENCE;
 
@@ -92,6 +93,24 @@ impl Request {
         stream.write_all(&self.bytes()).expect("the request is taken");
         Response::read(&mut stream, &self.method).0.expect("an answer")
     }
+}
+
+/// A port that nobody uses, on any address: below those that the kernel gives away by itself, so that no client of
+/// another test has it as its own.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Tests run side by side, in one process or in several, each at its own place.
+    let place = (std::process::id() as u16).wrapping_mul(16);
+    let free = |port: &u16| TcpListener::bind(("::", *port)).is_ok();
+    (0..2000)
+        .map(|_| 10_000 + place.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000)
+        .find(free)
+        .expect("a port that nobody uses")
+}
+
+/// This port on 127.0.0.1.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
 }
 
 /// A connected socket on which nothing waits for ever.

@@ -3,13 +3,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
@@ -17,6 +18,7 @@ use super::client::Client;
 use super::dir::Dir;
 use super::http::{Request, Response, connect_keeping_little};
 use super::token::{SECRET, grant, token};
+use super::tools::require_tool;
 use super::{PATIENCE, until};
 
 /// How a server is to be started.
@@ -25,6 +27,11 @@ pub(crate) struct Setup {
     secret: Option<String>,
     environment: Vec<(String, String)>,
     launcher: Vec<String>,
+    arguments: Vec<String>,
+    /// Whether the file alone says what holds.
+    file_alone: bool,
+    as_nobody: bool,
+    listener: Option<OwnedFd>,
 }
 
 /// A server that runs.
@@ -37,6 +44,28 @@ pub(crate) struct Server {
     stopped: bool,
     dir: Dir,
 }
+
+/// A whole configuration of `KEY = VALUE` lines, keys with their sections before them. What they
+/// leave open is a port of the kernel's choice, two workers, [`SECRET`], and no pings.
+pub(crate) fn file(lines: &[&str]) -> String {
+    let secret = format!("auth.secret = {SECRET:?}");
+    let others = [
+        ("listen", "listen = [\"127.0.0.1:0\"]"),
+        ("workers", "workers = 2"),
+        ("auth.secret", &secret),
+        ("websocket.ping_interval", "websocket.ping_interval = \"off\""),
+    ];
+    let open = |key: &str| !lines.iter().any(|line| line.starts_with(key));
+    let others = others.iter().filter(|(key, _)| open(key)).map(|(_, line)| *line);
+    others.chain(lines.iter().copied()).map(|line| format!("{line}\n")).collect()
+}
+
+/// The user and the group `nobody` and `nogroup` of Debian, which own nothing.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// What makes a command one of [`NOBODY`]'s, where we are root and may.
+pub(crate) const AS_NOBODY: [&str; 4] =
+    ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 /// How a server ended.
 pub(crate) struct Ended {
@@ -59,7 +88,17 @@ impl Setup {
             secret: Some(SECRET.into()),
             environment: Vec::new(),
             launcher: Vec::new(),
+            arguments: Vec::new(),
+            file_alone: false,
+            as_nobody: false,
+            listener: None,
         }
+    }
+
+    /// What `config` says, and no variable beside it: the environment outranks the file, so what a
+    /// reload is to change must stand there. `listen` and `auth` are its own to set.
+    pub(crate) fn of_file(config: &str) -> Setup {
+        Setup { file_alone: true, ..Setup::new(config).without_secret() }
     }
 
     /// Nothing configured as a key at all: the empty secret is in force.
@@ -74,6 +113,28 @@ impl Setup {
         self
     }
 
+    /// One more argument.
+    pub(crate) fn argument(mut self, argument: &str) -> Setup {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// As a user who is not root: permissions mean nothing to root. `None`, told and counted,
+    /// where that cannot be had.
+    pub(crate) fn as_nobody(mut self) -> Option<Setup> {
+        if rustix::process::getuid().is_root() {
+            require_tool("setpriv", "apt install util-linux")?;
+            self.as_nobody = true;
+        }
+        Some(self)
+    }
+
+    /// With this listener, passed as the service manager passes one (sd_listen_fds(3)).
+    pub(crate) fn given(mut self, listener: impl Into<OwnedFd>) -> Setup {
+        self.listener = Some(listener.into());
+        self
+    }
+
     /// A command that becomes the server by `exec`, such as `ip netns exec NAME`.
     pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Setup {
         self.launcher = launcher.iter().map(|&word| word.into()).collect();
@@ -82,28 +143,57 @@ impl Setup {
 
     /// Starts it and waits for `READY=1`.
     pub(crate) fn start(self) -> Server {
+        let mut server = self.spawn();
+        server.addresses = server.await_ready();
+        server
+    }
+
+    /// Starts it and waits for its end, which must come by itself.
+    pub(crate) fn fails(self) -> Ended {
+        self.spawn().ended()
+    }
+
+    /// Starts it and waits for nothing.
+    pub(crate) fn spawn(self) -> Server {
         let dir = Dir::new();
         let config = dir.write("config.toml", &self.config);
         let socket = dir.path().join("notify");
         let notify = UnixDatagram::bind(&socket).expect("a socket for readiness");
 
         let mut words = self.launcher;
+        if self.as_nobody {
+            words.extend(AS_NOBODY.map(str::to_owned));
+            for path in [dir.path(), &config, &socket] {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("nobody's file");
+            }
+        }
+        let (stdin, has_listener) = match self.listener {
+            Some(listener) => (Stdio::from(listener), true),
+            None => (Stdio::null(), false),
+        };
+        if has_listener {
+            let pass = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 0</dev/null";
+            words.extend(["sh", "-c", pass].map(str::to_owned));
+        }
         words.push(env!("CARGO_BIN_EXE_philote").into());
         words.extend(["serve".into(), "--config".into(), config.display().to_string()]);
+        words.extend(self.arguments);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().current_dir(dir.path());
         command.env("NOTIFY_SOCKET", &socket);
-        command.env("PHILOTE_LISTEN", "127.0.0.1:0").env("PHILOTE_WORKERS", "2");
+        if !self.file_alone {
+            command.env("PHILOTE_LISTEN", "127.0.0.1:0").env("PHILOTE_WORKERS", "2");
+        }
         // The first ping of a connection may come at any time within the interval; a test that
         // is not about pings sees none.
-        if !self.config.contains("ping_interval") {
+        if !self.file_alone && !self.config.contains("ping_interval") {
             command.env("PHILOTE_WEBSOCKET_PING_INTERVAL", "off");
         }
         if let Some(secret) = self.secret {
             command.env("SECRET", secret);
         }
         command.envs(self.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server is started");
 
         let log = Arc::new(Log::default());
@@ -133,7 +223,7 @@ impl Setup {
                 }
             }
         });
-        let mut server = Server {
+        Server {
             child,
             log,
             collector: Some(collector),
@@ -141,9 +231,7 @@ impl Setup {
             addresses: Vec::new(),
             stopped: false,
             dir,
-        };
-        server.addresses = server.await_ready();
-        server
+        }
     }
 }
 
@@ -169,16 +257,6 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Puts another configuration where it reads its own, at the next reload.
-    pub(crate) fn reconfigure(&self, config: &str) {
-        self.dir.write("config.toml", config);
-    }
-
-    /// The directory that it was started in, which holds its configuration.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     // Clients.
@@ -257,6 +335,55 @@ impl Server {
         publisher.close();
     }
 
+    // Its configuration.
+
+    /// The directory that it was started in, with its `config.toml`.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Puts another configuration where it reads its own, at the next reload.
+    pub(crate) fn reconfigure(&self, config: &str) {
+        // By renaming, so that none of them is ever read half written; for whoever reads it by now.
+        let path = self.dir().join("config.toml");
+        let new = self.dir.write("config.toml.new", config);
+        std::os::unix::fs::chown(&new, Some(self.user()), None).expect("its owner");
+        std::fs::rename(new, path).expect("a configuration is written");
+    }
+
+    /// Has it read everything again, and waits until it has: the `STATUS` that it gives then.
+    pub(crate) fn reload(&self) -> String {
+        self.signal(Signal::HUP);
+        self.notifies("RELOADING=1");
+        let text = self.notifies("READY=1");
+        let status = text.lines().find_map(|line| line.strip_prefix("STATUS="));
+        status.unwrap_or_else(|| panic!("READY=1 without a status: {text:?}")).to_owned()
+    }
+
+    /// A reload with this configuration, which holds from then on: the `STATUS`.
+    #[track_caller]
+    pub(crate) fn takes(&self, config: &str) -> String {
+        self.reconfigure(config);
+        let status = self.reload();
+        assert!(!status.contains("failed"), "{status}; log:\n{}", self.log());
+        status
+    }
+
+    /// A reload that is rejected: what the log says of it, a line a fault.
+    #[track_caller]
+    pub(crate) fn rejects_reload(&self) -> Vec<String> {
+        let before = self.log().len();
+        let status = self.reload();
+        assert!(status.contains("the last reload failed: "), "{status}; log:\n{}", self.log());
+        let rejected = |line: &&str| line.contains("event=reload_failed");
+        until("the rejection is logged", || {
+            self.log()[before..].lines().any(|line| rejected(&line))
+        });
+        let log = self.log();
+        let said = log[before..].lines();
+        said.filter(|line| line.contains("event=reload_fault")).map(str::to_owned).collect()
+    }
+
     // The process.
 
     /// Resident memory in KiB.
@@ -268,6 +395,14 @@ impl Server {
             .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
             .and_then(|count| count.trim().parse().ok())
             .expect("VmRSS")
+    }
+
+    /// The user that it runs as, which the kernel says.
+    pub(crate) fn user(&self) -> u32 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the server's /proc/PID/status");
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("Uid");
+        uids.split_whitespace().nth(1).and_then(|uid| uid.parse().ok()).expect("a user's number")
     }
 
     pub(crate) fn log(&self) -> String {
@@ -332,6 +467,18 @@ impl Server {
         }
     }
 
+    /// The next datagram to the service manager, whatever it says; `EXITED=1` is the test's own,
+    /// after the last.
+    pub(crate) fn notice(&self) -> String {
+        self.notice_within(PATIENCE)
+            .unwrap_or_else(|| panic!("nothing was told; log:\n{}", self.log()))
+    }
+
+    /// The same, or `None` where none comes in time.
+    pub(crate) fn notice_within(&self, limit: Duration) -> Option<String> {
+        self.notices.recv_timeout(limit).ok()
+    }
+
     fn await_ready(&self) -> Vec<SocketAddr> {
         let text = self.notifies("READY=1");
         listening(&text).unwrap_or_else(|| panic!("READY=1 without an address: {text:?}"))
@@ -364,10 +511,14 @@ impl Log {
     }
 }
 
-/// The addresses in `STATUS=listening on A, B`.
+/// The addresses in `STATUS=listening on A, B; ...`.
 fn listening(datagram: &str) -> Option<Vec<SocketAddr>> {
-    let status = datagram.lines().find_map(|line| line.strip_prefix("STATUS="))?;
-    let addresses = status.strip_prefix("listening on ")?;
+    addresses(datagram.lines().find_map(|line| line.strip_prefix("STATUS="))?)
+}
+
+/// The addresses in a status.
+pub(crate) fn addresses(status: &str) -> Option<Vec<SocketAddr>> {
+    let addresses = status.strip_prefix("listening on ")?.split(';').next()?;
     addresses.split(',').map(|address| address.trim().parse().ok()).collect()
 }
 

@@ -10,7 +10,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::config;
-use crate::daemon::listener::group_id;
+use crate::daemon::bind::group_id;
 
 /// Callers that may wait to be accepted.
 const BACKLOG: i32 = 64;

@@ -1,0 +1,200 @@
+//! Binding the addresses that the configuration names: all of them or none, before anything is announced.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::listener::Listener;
+use super::listeners::Bound;
+use super::socket_file::SocketFile;
+use crate::config::{Config, ListenAddress};
+
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
+const BACKLOG: i32 = 4096;
+
+/// An address that could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("listen: {address}: {error}; {remedy}")]
+pub(super) struct BindError {
+    address: String,
+    error: io::Error,
+    remedy: &'static str,
+}
+
+impl BindError {
+    pub(super) fn new(address: &impl ToString, error: io::Error) -> BindError {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "is another server running? stop it, or choose another address"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 and other users' directories need a privilege; choose another address"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "no interface of this machine has this address (yet)"
+            }
+            _ => "choose another address",
+        };
+        BindError { address: address.to_string(), error, remedy }
+    }
+
+    /// 77 where it is not permitted, 69 where it may heal.
+    pub(super) fn exit_code(&self) -> u8 {
+        if self.error.kind() == io::ErrorKind::PermissionDenied { 77 } else { 69 }
+    }
+}
+
+/// Binds everything that the configuration asks for, or nothing.
+///
+/// # Errors
+/// Every address that cannot be had. Of the default listeners a family that the machine lacks is left out.
+pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
+    let by_default = config.listens_by_default();
+    let mut bound = Vec::new();
+    let mut lacking = Vec::new();
+    let mut faults = Vec::new();
+    for address in config.listen_addresses() {
+        match bind(&address) {
+            Ok(listener) => bound.push((Some(address), listener)),
+            Err(fault) if by_default && lacks_family(&fault.error) => {
+                lacking.push((address, fault))
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    for (address, fault) in lacking {
+        tracing::debug!(event = "family_lacking", address = fault.address, "not listening there");
+        if !bound.is_empty() {
+            continue;
+        }
+        // Without IPv6 the wildcard is IPv4's.
+        let v4 = match &address {
+            ListenAddress::Tcp { address, .. } if address.ip().is_unspecified() => bind_tcp(
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+                false,
+                false,
+            )
+            .map_err(|error| BindError::new(address, error)),
+            _ => Err(fault),
+        };
+        match v4 {
+            Ok(listener) => bound.push((Some(address), listener)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(bound) } else { Err(faults) }
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Binds one address.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(super) fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
+    match address {
+        ListenAddress::Tcp { address: socket, ipv6only } => bind_tcp(*socket, *ipv6only, false),
+        ListenAddress::Unix { path, mode, group } => bind_unix(path, *mode, group.as_deref()),
+    }
+    .map_err(|error| BindError::new(address, error))
+}
+
+/// Binds an address that is in use by `leaving`, listeners of our own on the same port or path that are about to
+/// go: a port is shared for that moment, which only sockets of the same user can; a path is inherited by
+/// [`Listener::take_over`].
+///
+/// # Errors
+/// `fault`, which is why it could not be had alone, where none of them is on that port.
+pub(super) fn bind_over(
+    address: &ListenAddress,
+    leaving: &[&Listener],
+    fault: BindError,
+) -> Result<Listener, BindError> {
+    let (socket, ipv6only) = match address {
+        ListenAddress::Tcp { address, ipv6only } => (address, ipv6only),
+        ListenAddress::Unix { path, mode, group } => {
+            if !leaving.iter().any(|old| old.is_at(path)) {
+                return Err(fault);
+            }
+            let mut beside = path.clone().into_os_string();
+            beside.push(".new");
+            let mut bound = bind_unix(beside.as_ref(), *mode, group.as_deref());
+            if let Ok(Listener::Unix(_, Some(file))) = &mut bound {
+                file.inherit(path);
+            }
+            return bound.map_err(|error| BindError::new(address, error));
+        }
+    };
+    let overlapping = leaving.iter().filter(|old| old.port() == Some(socket.port()));
+    if fault.error.kind() != io::ErrorKind::AddrInUse || overlapping.clone().count() == 0 {
+        return Err(fault);
+    }
+    overlapping.clone().for_each(|old| old.share(true));
+    let bound = bind_tcp(*socket, *ipv6only, true);
+    // They go on alone if the reload is rejected after all; what is bound stays bound.
+    overlapping.for_each(|old| old.share(false));
+    bound.map_err(|error| BindError::new(address, error))
+}
+
+fn bind_tcp(address: SocketAddr, ipv6only: bool, shared: bool) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(ipv6only)?;
+    }
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
+}
+
+fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<Listener> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        // One that nobody listens on is left over from a server that was killed.
+        match std::os::unix::net::UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path)?;
+            }
+            _ => return Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    let file = SocketFile::of(path)?;
+    if let Some(group) = group {
+        std::os::unix::fs::chown(path, None, Some(group_id(group)?))?;
+    }
+    // Without a mode or a group the directory guards it.
+    let mode = mode.unwrap_or(if group.is_some() { 0o660 } else { 0o666 });
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(Listener::Unix(listener, Some(file)))
+}
+
+/// A group's number, from its number or from /etc/group: read by ourselves, since a static binary must
+/// not load the system's name service modules.
+pub(super) fn group_id(group: &str) -> io::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let groups = fs::read_to_string("/etc/group")?;
+    groups
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
+        })
+        .next()
+        .ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("no group {group} in /etc/group"))
+        })
+}
