@@ -10,6 +10,9 @@ DOCDIR := $(PREFIX)/share/doc/philote
 
 # The path of the configuration is compiled in. Handed over only where it is not the default, so
 # that a plain `cargo build` and `make` do not take turns in rebuilding the binary.
+ifdef RUNSTATEDIR
+export PHILOTE_RUNSTATEDIR = $(RUNSTATEDIR)
+endif
 ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif

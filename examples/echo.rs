@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use philote::config::Config;
+use philote::connection::Settings;
 use philote::connection::close::CloseReason;
 use philote::connection::socket::AcceptedSocket;
-use philote::connection::table::Settings;
 use philote::connection::{Application, Connection, Connections, Peer};
 use philote::http::front::Shared;
 use philote::http::rules::{Admission, Rules};

@@ -44,7 +44,7 @@ pub struct Counters {
     pub beats: Counter,
     /// Handshakes refused.
     pub refused: Counter,
-    /// Messages published.
+    /// Messages read, those that were refused among them.
     pub messages_in: Counter,
     /// Messages delivered to sockets.
     pub messages_out: Counter,

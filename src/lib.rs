@@ -59,7 +59,7 @@
 //!
 //! **A reload** is prepared (read, validate, bind: all that can fail) and then committed: the differences
 //! ([`config::diff`]) are logged, and every worker gets the new [`http::rules::Rules`] and
-//! [`connection::table::Settings`] by a command. Connections whose key is accepted no more are closed with 1008,
+//! [`connection::Settings`] by a command. Connections whose key is accepted no more are closed with 1008,
 //! spread over a while, and spared if a reload meanwhile accepts it again.
 //!
 //! **The stop.** Newcomers are answered 503, connections are closed with 1001 at an even rate and work until

@@ -88,11 +88,34 @@ impl Connections {
             return;
         }
         let now = Instant::now();
-        let over = connection.over_since.get().unwrap_or(now);
+        let over = connection.over_since.get().unwrap_or_else(|| {
+            self.behind.borrow_mut().push(connection.key);
+            now
+        });
         connection.over_since.set(Some(over));
         if backlog > bound.saturating_mul(FAR_OVER) || now.duration_since(over) >= GRACE {
             self.too_slow(connection, policy, bound);
         }
+    }
+
+    /// Looks again at the queues that were over their bound, though nothing may have been put into them since:
+    /// once a second, so that a second of grace does not become an hour where a publisher falls silent.
+    pub fn look_at_slow_consumers(&self) {
+        let mut keys = std::mem::take(&mut *self.behind.borrow_mut());
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            let Some(connection) = self.get(key) else { continue };
+            if connection.is_open() && connection.blocked.get() {
+                self.bound_queue(&connection);
+                if connection.is_open() && connection.over_since.get().is_some() {
+                    self.behind.borrow_mut().push(key);
+                }
+            } else {
+                connection.over_since.set(None);
+            }
+        }
+        self.nudge();
     }
 
     fn too_slow(&self, connection: &Connection, policy: SlowConsumer, bound: usize) {

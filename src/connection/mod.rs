@@ -6,45 +6,49 @@
 //!
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
+//! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
 
 pub mod close;
+mod closing;
 mod flush;
+pub mod handover;
+mod identity;
 pub mod inbound;
 pub mod keepalive;
 pub mod log_limit;
+mod reading;
 pub mod relay;
 mod reservation;
+mod settings;
 pub mod socket;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
-use tokio_util::io::poll_read_buf;
-use uuid::Uuid;
 
 use crate::hub::MemberKey;
-use close::{Attention, CloseReason, answer_frame};
-use inbound::{Cut, Event, Inbound, cut};
+use close::{Attention, CloseReason};
+pub use identity::{Identity, Peer, Place};
+use inbound::Inbound;
 use keepalive::Keepalive;
+use reading::{Bite, Stop};
 pub use reservation::Reservation;
+pub use settings::Settings;
 use socket::Socket;
 pub use table::Connections;
+pub use view::View;
 
 /// The messages that one connection may take from its socket in any turn: then everybody else has theirs
 /// and the queues are flushed, so a publisher at full speed starves nobody and evicts nobody.
@@ -69,61 +73,6 @@ pub trait Application {
         text: bool,
         payload: &[u8],
     ) -> Result<(), CloseReason>;
-}
-
-/// Where a connection comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// Over TCP; an IPv4 address is never written as a mapped IPv6 one.
-    Address(SocketAddr),
-    /// Over a Unix socket.
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::Address(address) => address.fmt(f),
-            Peer::Unix => f.write_str("unix"),
-        }
-    }
-}
-
-/// Who a connection is.
-#[derive(Debug)]
-pub struct Identity {
-    /// Its id, a random UUID: the `issuer` of what it publishes.
-    pub id: Uuid,
-    /// Where it comes from.
-    pub peer: Peer,
-    /// The `sub` of its token.
-    pub subject: Option<Box<str>>,
-    /// Which key its token was signed with, so that it ends with that key. None where no token was asked for.
-    pub key: Option<crate::auth::KeyId>,
-    /// When its token expires, in seconds since 1970, where that closes the connection.
-    pub closes_at: Option<u64>,
-    /// Its place among the most connections that there may be.
-    pub place: Place,
-}
-
-/// One of so many places that all workers' connections share; free again when it is dropped.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Takes a place if fewer than `most` are taken.
-    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Place> {
-        taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
-            .ok()?;
-        Some(Place(taken.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// How far a connection is with its end.
@@ -191,30 +140,8 @@ pub(crate) enum Ending {
     Ours(CloseReason),
     /// The peer answered no pings.
     Vanished,
-}
-
-/// What a connection may still take from its socket in this turn.
-struct Bite {
-    messages: usize,
-    bytes: usize,
-}
-
-impl Bite {
-    fn is_spent(&self) -> bool {
-        self.messages == 0 || self.bytes == 0
-    }
-}
-
-/// What stopped a look at a connection's bytes.
-enum Stop {
-    /// So many more bytes are needed.
-    Missing(usize),
-    /// Others have their turn now.
-    Spent,
-    /// It has published as much as it may for now.
-    NoCredit,
-    /// The peer has closed: what follows does not count.
-    Closed,
+    /// Somebody else goes on with it.
+    HandedOver,
 }
 
 impl Connection {
@@ -297,236 +224,6 @@ impl Connection {
         }
     }
 
-    /// Reads once and takes in what there is. `None` where the end of the stream has come.
-    fn read(
-        &self,
-        all: &Connections,
-        cx: &mut Context<'_>,
-        bite: &mut Bite,
-    ) -> Poll<Result<Option<Stop>, CloseReason>> {
-        if self.heard_out.get() {
-            return Poll::Pending;
-        }
-        if bite.is_spent() {
-            return Poll::Ready(Ok(Some(Stop::Spent)));
-        }
-        let inbound = &mut *self.inbound.borrow_mut();
-        if inbound.has_waiting() && inbound.missing == 0 {
-            let Inbound { bytes, taken, open, missing } = inbound;
-            let (used, stop) = self.take_in(all, &mut bytes[*taken..], open, bite);
-            *taken += used;
-            *missing = missing_of(&stop);
-            if !inbound.has_waiting() {
-                inbound.forget_taken();
-            }
-            return Poll::Ready(stop.map(Some));
-        }
-        let mut socket = self.socket.borrow_mut();
-        let socket = Pin::new(&mut *socket);
-        if inbound.has_waiting() {
-            inbound.forget_taken();
-            inbound.bytes.reserve(inbound.missing.clamp(64, BYTES_A_TURN));
-            return match poll_read_buf(socket, cx, &mut inbound.bytes) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(read)) if read > 0 => {
-                    self.heard(all, read, bite);
-                    inbound.missing = inbound.missing.saturating_sub(read);
-                    Poll::Ready(Ok(Some(Stop::Missing(inbound.missing))))
-                }
-                Poll::Ready(end) => {
-                    self.stream_ended(all, end.is_ok());
-                    Poll::Ready(Ok(None))
-                }
-            };
-        }
-        let mut buffer = all.read_buffer.borrow_mut();
-        let mut buffer = ReadBuf::new(&mut buffer[..]);
-        match socket.poll_read(cx, &mut buffer) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-            Poll::Ready(end) => {
-                self.stream_ended(all, end.is_ok());
-                return Poll::Ready(Ok(None));
-            }
-        }
-        let bytes = buffer.filled_mut();
-        self.heard(all, bytes.len(), bite);
-        let (used, stop) = self.take_in(all, bytes, &mut inbound.open, bite);
-        // Behind a fault too: where the frames begin is known, and the peer's Close is among them.
-        if used < bytes.len() {
-            inbound.keep(&bytes[used..]);
-        }
-        inbound.missing = missing_of(&stop);
-        Poll::Ready(stop.map(Some))
-    }
-
-    /// The peer sends nothing more. That is the end, unless it is owed a Close that has yet to go out: its
-    /// other half may be open.
-    fn stream_ended(&self, all: &Connections, in_order: bool) {
-        if in_order && !self.is_open() && !all.hub.borrow().queue(self.key).is_empty() {
-            self.heard_out.set(true);
-            self.phase.set(Phase::Ending);
-        } else {
-            self.phase.set(Phase::Over);
-        }
-    }
-
-    fn heard(&self, all: &Connections, bytes: usize, bite: &mut Bite) {
-        bite.bytes = bite.bytes.saturating_sub(bytes);
-        all.counters.bytes_in.add(bytes as u64);
-        self.keepalive.set(self.keepalive.get().heard());
-    }
-
-    /// Takes in the whole frames at the front of `bytes`; how many bytes that were, and what stopped it.
-    fn take_in(
-        &self,
-        all: &Connections,
-        bytes: &mut [u8],
-        open: &mut Option<Box<inbound::OpenMessage>>,
-        bite: &mut Bite,
-    ) -> (usize, Result<Stop, CloseReason>) {
-        let largest = all.settings.borrow().max_message_size;
-        let mut at = 0;
-        loop {
-            match self.phase.get() {
-                Phase::Open | Phase::Closing | Phase::Ignoring => {}
-                // Nothing that comes now counts.
-                Phase::Deaf | Phase::Ending | Phase::Over => {
-                    return (bytes.len(), Ok(Stop::Closed));
-                }
-            }
-            if at == bytes.len() {
-                return (at, Ok(Stop::Missing(0)));
-            }
-            if bite.messages == 0 {
-                return (at, Ok(Stop::Spent));
-            }
-            if !all.has_credit(self.key) {
-                return (at, Ok(Stop::NoCredit));
-            }
-            match cut(&mut bytes[at..], open, largest) {
-                Ok(Cut::Missing(missing)) => return (at, Ok(Stop::Missing(missing))),
-                Ok(Cut::Whole(length, event)) => {
-                    at += length;
-                    bite.messages -= 1;
-                    all.messages_left.set(all.messages_left.get().saturating_sub(1));
-                    if let Err(reason) = self.take_event(all, event) {
-                        return (at, Err(reason));
-                    }
-                }
-                Err(reason) => return (at, Err(reason)),
-            }
-        }
-    }
-
-    fn take_event(&self, all: &Connections, event: Event<'_>) -> Result<(), CloseReason> {
-        match event {
-            Event::Message { .. } if self.phase.get() == Phase::Ignoring => Ok(()),
-            Event::Message { text, payload } => {
-                all.counters.messages_in.add(1);
-                all.application.message(all, self, text, &payload)
-            }
-            Event::Fragment => Ok(()),
-            Event::Ping(payload) => {
-                let mut pong = Vec::with_capacity(2 + payload.len());
-                pong.extend_from_slice(&[0x8a, payload.len() as u8]);
-                pong.extend_from_slice(payload);
-                all.change_queue(self.key, |queue, pool| queue.push_pong(pong.into(), pool));
-                Ok(())
-            }
-            Event::Pong => {
-                self.keepalive.set(self.keepalive.get().answered());
-                Ok(())
-            }
-            Event::Close(Err(reason)) => {
-                self.close(all, reason);
-                // Its Close is its last word, however bad.
-                self.phase.set(Phase::Ending);
-                Ok(())
-            }
-            Event::Close(Ok(code)) => {
-                if self.phase.get() == Phase::Open {
-                    self.ending.set(Ending::Peer(code));
-                    let answer = Bytes::from(answer_frame(code));
-                    all.change_queue(self.key, |queue, pool| queue.push_close(answer, pool));
-                    self.limit_closing(all);
-                }
-                self.phase.set(Phase::Ending);
-                Ok(())
-            }
-        }
-    }
-
-    /// Closes the connection for a reason of the server's. What waits for it goes out first, unless it is
-    /// closed for not taking it.
-    pub(crate) fn close(&self, all: &Connections, reason: CloseReason) {
-        let next = reason.attention().into();
-        match self.phase.get() {
-            Phase::Open => {}
-            // A second fault while it is closing: its words count for less.
-            Phase::Closing | Phase::Ignoring => {
-                if next != Phase::Closing {
-                    self.phase.set(next);
-                }
-                return;
-            }
-            _ => return,
-        }
-        self.ending.set(Ending::Ours(reason));
-        let frame = Bytes::from(reason.frame());
-        let dropped = all.change_queue(self.key, |queue, pool| {
-            let slow = reason == CloseReason::SlowConsumer;
-            let dropped = if slow { queue.discard(pool) } else { 0 };
-            queue.push_close(frame, pool);
-            dropped
-        });
-        all.counters.dropped.add(dropped);
-        self.phase.set(next);
-        self.limit_closing(all);
-    }
-
-    /// Goes on from a Close that was put into its queue before it was a connection.
-    fn is_closed_already(&self, all: &Connections, reason: CloseReason) {
-        self.ending.set(Ending::Ours(reason));
-        self.phase.set(reason.attention().into());
-        self.limit_closing(all);
-    }
-
-    fn limit_closing(&self, all: &Connections) {
-        let timeout = all.settings.borrow().close_timeout;
-        *self.deadline.borrow_mut() = Some(Box::pin(tokio::time::sleep(timeout)));
-        // The task has to look at it once for it to count.
-        self.wake();
-    }
-
-    /// Ends the connection without another word.
-    pub(crate) fn end(&self, ending: Ending) {
-        if self.phase.get() == Phase::Open {
-            self.ending.set(ending);
-        }
-        self.phase.set(Phase::Over);
-        self.wake();
-    }
-
-    /// Ends the stream once everything is out: the server closes first, so that TIME_WAIT is on its side
-    /// (RFC 6455, 7.1.1). After both have sent a Close that is all. A peer that was not understood may
-    /// still be sending, and a socket that is closed with bytes unread takes back what it has sent: so
-    /// only our side is shut down, and the peer has until the deadline to read our Close.
-    fn finish_if_flushed(&self, all: &Connections) {
-        let phase = self.phase.get();
-        if !matches!(phase, Phase::Deaf | Phase::Ending)
-            || self.shut.get()
-            || !all.hub.borrow().queue(self.key).is_empty()
-        {
-            return;
-        }
-        self.shut.set(true);
-        self.socket.borrow().shutdown_write();
-        if phase == Phase::Ending {
-            self.phase.set(Phase::Over);
-        }
-    }
-
     /// Whether both sides still speak.
     pub(crate) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
@@ -537,13 +234,6 @@ impl Connection {
         if let Ok(mut inbound) = self.inbound.try_borrow_mut() {
             inbound.clear();
         }
-    }
-}
-
-fn missing_of(stop: &Result<Stop, CloseReason>) -> usize {
-    match stop {
-        Ok(Stop::Missing(missing)) => *missing,
-        _ => 0,
     }
 }
 
@@ -572,37 +262,5 @@ async fn run(all: Rc<Connections>, connection: Rc<Connection>) {
         all.counters.faults.add(1);
         connection.forget_inbound();
         connection.close(&all, CloseReason::Fault);
-    }
-}
-
-impl Connection {
-    /// One line when it is over, at debug: connections come and go by the will of clients.
-    fn log_end(&self) {
-        let ending = self.ending.get();
-        let (name, code) = match ending {
-            Ending::Lost => ("lost", None),
-            Ending::Peer(code) => ("closed_by_peer", code),
-            Ending::Ours(reason) => (reason.name(), Some(reason.code())),
-            Ending::Vanished => ("vanished", None),
-        };
-        tracing::debug!(
-            event = "connection_closed",
-            connection = %self.identity.id,
-            peer = %self.identity.peer,
-            reason = name,
-            code,
-            seconds = self.since.elapsed().as_secs(),
-            "connection closed"
-        );
-    }
-
-    fn log_dropped(&self, dropped: u64) {
-        tracing::debug!(
-            event = "messages_dropped",
-            connection = %self.identity.id,
-            peer = %self.identity.peer,
-            dropped,
-            "a slow consumer lost its oldest messages"
-        );
     }
 }

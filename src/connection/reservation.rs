@@ -6,6 +6,7 @@ use super::socket::Socket;
 use super::table::Connections;
 use super::{Connection, Identity};
 use crate::hub::MemberKey;
+use crate::hub::queue::Waiting;
 
 /// A member without a connection: subscribed, with deliveries waiting in its queue. Dropped before it is
 /// attached, it leaves again: every way out of a handshake undoes it.
@@ -35,9 +36,24 @@ impl Reservation {
     }
 
     /// Makes it a connection over `socket`, from which `early` has been read already.
-    pub fn attach(mut self, identity: Identity, socket: Socket, early: &[u8]) -> Rc<Connection> {
+    pub fn attach(self, identity: Identity, socket: Socket, early: &[u8]) -> Rc<Connection> {
+        self.resume(|key| Connection::new(key, identity, socket, early))
+    }
+
+    /// Makes it the connection of its key that `connection` says.
+    pub(super) fn resume(
+        mut self,
+        connection: impl FnOnce(MemberKey) -> Connection,
+    ) -> Rc<Connection> {
         self.attached = true;
-        self.all.start(Connection::new(self.key, identity, socket, early))
+        self.all.start(connection(self.key))
+    }
+
+    /// Puts what waited for a connection in front of all that will wait for this member.
+    pub(super) fn restore(&self, waiting: Vec<Waiting>, sent: usize) {
+        self.all.in_hub(|hub| {
+            hub.with_queue(self.key, |queue, pool| queue.restore(waiting, sent, pool));
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connected socket of any kind that a listener accepts.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -34,15 +35,17 @@ impl Socket {
         }
     }
 
-    /// Gives the socket back without its runtime.
+    /// The same socket once more, without the runtime: for whoever goes on with it.
     ///
     /// # Errors
-    /// Where the runtime cannot let it go.
-    pub fn into_accepted(self) -> io::Result<AcceptedSocket> {
-        match self {
-            Socket::Tcp(stream) => Ok(AcceptedSocket::Tcp(stream.into_std()?)),
-            Socket::Unix(stream) => Ok(AcceptedSocket::Unix(stream.into_std()?)),
-        }
+    /// Where descriptors have run out.
+    pub fn try_clone(&self) -> io::Result<AcceptedSocket> {
+        Ok(match self {
+            Socket::Tcp(stream) => AcceptedSocket::Tcp(stream.as_fd().try_clone_to_owned()?.into()),
+            Socket::Unix(stream) => {
+                AcceptedSocket::Unix(stream.as_fd().try_clone_to_owned()?.into())
+            }
+        })
     }
 
     /// Sets what a connection wants of its socket: no delay for small writes, little unsent in the

@@ -7,15 +7,14 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
 use super::close::CloseReason;
 use super::keepalive::Rounds;
 use super::log_limit::LogLimit;
-use super::{Application, Connection, Ending, Peer, run};
-use crate::config::{Config, SlowConsumer};
+use super::{Application, Connection, Ending, Settings, View, run};
+
 use crate::counters::Counters;
 use crate::hub::mail::{Mail, WorkerId};
 use crate::hub::queue::{OutboundQueue, RingPool};
@@ -24,60 +23,6 @@ use crate::protocol::Publish;
 
 /// The most bytes that one read takes: one buffer a worker, whatever the number of connections.
 const READ_BUFFER: usize = 64 * 1024;
-
-/// What of the configuration connections go by.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The most bytes of a message.
-    pub max_message_size: usize,
-    /// The most bytes that may wait for a socket that takes no more.
-    pub outbound_queue: usize,
-    /// The most bytes that may wait in all queues of all workers together.
-    pub total_queue: usize,
-    /// What becomes of one that does not keep up.
-    pub slow_consumer: SlowConsumer,
-    /// How long a peer has to answer a Close.
-    pub close_timeout: Duration,
-    /// Time between two pings; none are sent where it is None.
-    pub ping_interval: Option<Duration>,
-    /// How long a ping's answer may take.
-    pub pong_timeout: Duration,
-}
-
-impl From<&Config> for Settings {
-    fn from(config: &Config) -> Settings {
-        Settings {
-            max_message_size: config.limits.max_message_size,
-            outbound_queue: config.limits.outbound_queue,
-            total_queue: config.limits.total_queue,
-            slow_consumer: config.websocket.slow_consumer,
-            close_timeout: config.websocket.close_timeout,
-            ping_interval: config.websocket.ping_interval,
-            pong_timeout: config.websocket.pong_timeout,
-        }
-    }
-}
-
-/// What can be told of a connection.
-#[derive(Debug, Clone)]
-pub struct View {
-    /// Its id.
-    pub id: uuid::Uuid,
-    /// Where it comes from.
-    pub peer: Peer,
-    /// The `sub` of its token.
-    pub subject: Option<Box<str>>,
-    /// Since when it is open.
-    pub since: Instant,
-    /// How many channels it reads.
-    pub reads: usize,
-    /// How many it may write.
-    pub writes: usize,
-    /// Bytes that wait for its socket.
-    pub queued: usize,
-    /// Whether neither side has closed it.
-    pub open: bool,
-}
 
 /// The connections of one worker.
 pub struct Connections {
@@ -100,6 +45,8 @@ pub struct Connections {
     expiring: RefCell<BTreeSet<(u64, MemberKey)>>,
     /// Handshakes that wait for their member to be open.
     opening: RefCell<Vec<(MemberKey, Waker)>>,
+    /// Those whose queues were over their bound at the last look.
+    pub(super) behind: RefCell<Vec<MemberKey>>,
     /// Who ends the turn.
     turner: RefCell<Option<Waker>>,
     /// A panic left the hub half changed.
@@ -131,6 +78,7 @@ impl Connections {
             ticks: Cell::new(0),
             expiring: RefCell::default(),
             opening: RefCell::new(Vec::new()),
+            behind: RefCell::default(),
             turner: RefCell::new(None),
             broken: Cell::new(false),
             draining: Cell::new(false),
@@ -235,7 +183,7 @@ impl Connections {
 
     /// Describes a connection; None where it has gone meanwhile.
     pub fn view(&self, connection: &Rc<Connection>) -> Option<View> {
-        self.get(connection.key).filter(|present| Rc::ptr_eq(present, connection))?;
+        self.holds(connection).then_some(())?;
         let hub = self.hub.borrow();
         let (reads, writes) = hub.grants(connection.key);
         Some(View {
@@ -376,6 +324,23 @@ impl Connections {
         }
     }
 
+    /// Whether a connection is one of these.
+    pub(super) fn holds(&self, connection: &Rc<Connection>) -> bool {
+        self.get(connection.key).is_some_and(|present| Rc::ptr_eq(&present, connection))
+    }
+
+    /// Takes a connection out of everything.
+    pub(super) fn forget(&self, connection: &Connection) {
+        self.table.borrow_mut()[connection.key as usize] = None;
+        if let Some(time) = connection.identity.closes_at {
+            self.expiring.borrow_mut().remove(&(time, connection.key));
+        }
+        self.counters.connections.set(self.counters.connections.get() - 1);
+        if !self.broken.get() {
+            self.change_hub(|hub| hub.leave(connection.key));
+        }
+    }
+
     /// Puts a connection in its place and starts its task.
     pub(super) fn start(self: &Rc<Self>, connection: Connection) -> Rc<Connection> {
         let key = connection.key as usize;
@@ -435,13 +400,8 @@ struct Leaving {
 impl Drop for Leaving {
     fn drop(&mut self) {
         let Leaving { all, connection } = self;
-        all.table.borrow_mut()[connection.key as usize] = None;
-        if let Some(time) = connection.identity.closes_at {
-            all.expiring.borrow_mut().remove(&(time, connection.key));
-        }
-        all.counters.connections.set(all.counters.connections.get() - 1);
-        if !all.broken.get() {
-            all.change_hub(|hub| hub.leave(connection.key));
+        if all.holds(connection) {
+            all.forget(connection);
         }
         connection.log_end();
     }
@@ -450,6 +410,7 @@ impl Drop for Leaving {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::connection::relay::Relay;
     use crate::hub::placement::Placement;
 

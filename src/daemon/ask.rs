@@ -73,7 +73,7 @@ pub struct Status {
     pub channels: u64,
     /// Bytes waiting in all outbound queues.
     pub queued_bytes: u64,
-    /// Messages published since the start.
+    /// Messages read since the start, those that were refused among them.
     pub messages_in: u64,
     /// Messages delivered since the start.
     pub messages_out: u64,

@@ -37,8 +37,8 @@ use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, LoadOptions, Origin, RealSources, load};
+use crate::connection::Settings;
 use crate::connection::relay::Relay;
-use crate::connection::table::Settings;
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::Workers;

@@ -11,7 +11,7 @@ use crate::config::{
     Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
     show_duration,
 };
-use crate::connection::table::Settings;
+use crate::connection::Settings;
 use crate::http::rules::Rules;
 
 /// A configuration that would hold, and what it changes.
@@ -121,11 +121,24 @@ impl Server {
     }
 
     /// What a reload would change, without changing it.
-    pub(super) fn check(&self) -> ReloadOutcome {
-        match self.candidate() {
-            Ok(candidate) => ReloadOutcome::Done(candidate.report),
-            Err(faults) => ReloadOutcome::Rejected(faults),
+    pub(super) async fn check(&self) -> ReloadOutcome {
+        let Candidate { effective, mut report, .. } = match self.candidate() {
+            Ok(candidate) => candidate,
+            Err(faults) => return ReloadOutcome::Rejected(faults),
+        };
+        if effective.auth.on_withdrawal == OnWithdrawal::Close {
+            match self.workers.count_withdrawn(&Arc::new(Rules::from(&effective))).await {
+                Ok(withdrawn) => report.withdrawn = withdrawn,
+                Err(stuck) => report.warnings.push(stuck.to_string()),
+            }
         }
+        if report.withdrawn > 0 {
+            report.warnings.push(format!(
+                "{} connections rest on keys that would be accepted no more, and would be closed within {:?}",
+                report.withdrawn, effective.auth.withdrawal_spread
+            ));
+        }
+        ReloadOutcome::Done(report)
     }
 
     fn candidate(&self) -> Result<Candidate, Vec<String>> {

@@ -217,7 +217,7 @@ impl Server {
         // Whoever asked may have gone; then nobody needs the answer.
         match ask {
             Ask::Check(answer) => {
-                let _ = answer.send(self.check());
+                let _ = answer.send(self.check().await);
             }
             Ask::Status(answer) => {
                 let _ = answer.send(self.status());
@@ -286,7 +286,7 @@ impl Server {
     }
 }
 
-fn connections(views: Vec<Vec<crate::connection::table::View>>) -> Vec<ConnectionInfo> {
+fn connections(views: Vec<Vec<crate::connection::View>>) -> Vec<ConnectionInfo> {
     let by_worker = views.into_iter().enumerate();
     by_worker
         .flat_map(|(worker, views)| {

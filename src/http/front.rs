@@ -70,8 +70,7 @@ impl Front {
 
     /// Whether the rules in force accept the key that a connection rests on.
     pub fn accepts_key_of(&self, connection: &Connection) -> bool {
-        let rules = self.rules.borrow();
-        connection.identity.key.is_none_or(|key| rules.keys.accepts(&key))
+        self.rules.borrow().accept_key_of(connection)
     }
 
     /// Closes a new connection whose key was withdrawn while its handshake was under way.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::auth::{Keys, Policy};
 use crate::config::{AllowedOrigin, Config, OnWithdrawal};
+use crate::connection::Connection;
 
 /// Who is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,13 @@ pub struct Rules {
     pub read_buffer_size: u32,
     /// For `/api/info` alone.
     pub write_buffer_size: u32,
+}
+
+impl Rules {
+    /// Whether they accept the key that a connection rests on; one without a key rests on none.
+    pub fn accept_key_of(&self, connection: &Connection) -> bool {
+        connection.identity.key.is_none_or(|key| self.keys.accepts(&key))
+    }
 }
 
 impl From<&Config> for Rules {

@@ -23,7 +23,9 @@ pub mod held;
 pub mod mail;
 mod member;
 pub mod placement;
+mod publishing;
 pub mod queue;
+mod receiving;
 #[cfg(test)]
 mod simulation;
 
@@ -32,11 +34,11 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::protocol::{self, Publish};
+use crate::protocol;
 use channel::{Channel, ChannelKey, Reader};
 use credit::Unanswered;
 use held::Held;
-use mail::{Answer, Delivery, Mail, Publisher, WorkerId, WorkerSet};
+use mail::{Answer, Mail, WorkerId, WorkerSet};
 use member::{Member, Subscription};
 use placement::Placement;
 use queue::{OutboundQueue, RingPool};
@@ -237,257 +239,6 @@ impl Hub {
         }
     }
 
-    // ---- publishing
-
-    /// Whether this member may publish one more message now; else the `credited` effect says when.
-    pub fn has_credit(&self, key: MemberKey) -> bool {
-        self.members[key as usize].unanswered.has_credit()
-    }
-
-    /// Publishes one message of a member, in the name of `issuer`.
-    ///
-    /// # Errors
-    /// [`NotGranted`] where the member may not write the channel: nothing has changed then.
-    pub fn publish(
-        &mut self,
-        key: MemberKey,
-        issuer: &str,
-        message: &Publish<'_>,
-    ) -> Result<(), NotGranted> {
-        let channel_key = self.granted(key, &message.channel).ok_or(NotGranted)?;
-        let member = &mut self.members[key as usize];
-        let publisher = Publisher { worker: self.me, member: key, serial: member.serial };
-        let channel = &mut self.channels[channel_key as usize];
-        let delivery = protocol::Delivery { issuer, channel: &channel.encoded, data: message.data };
-        if channel.home != self.me {
-            let bytes = post_publish(
-                &mut self.outbox[channel.home.index()],
-                &channel.name,
-                publisher,
-                &delivery,
-            );
-            member.unanswered.add(1, bytes as u32);
-            return Ok(());
-        }
-        if channel.readers.is_empty() && channel.interested.is_empty() {
-            return Ok(());
-        }
-        if !channel.listed {
-            channel.listed = true;
-            self.batches.push(channel_key);
-        }
-        let bytes = channel.batch.push(publisher, &delivery);
-        if channel.interested.intersects(self.behind) {
-            member.unanswered.add(1, bytes as u32);
-            hold(
-                &mut self.held,
-                channel.interested,
-                Answer { publisher, messages: 1, bytes: bytes as u32 },
-            );
-        }
-        if channel.batch.len() >= batch::LARGEST {
-            self.close_batch(channel_key);
-        }
-        Ok(())
-    }
-
-    /// The channel of this name, if the member may write it.
-    fn granted(&mut self, key: MemberKey, name: &str) -> Option<ChannelKey> {
-        let member = &mut self.members[key as usize];
-        if let Some(last) = member.last_written
-            && &*self.channels[last as usize].name == name
-        {
-            return Some(last);
-        }
-        let channel = *self.names.get(name)?;
-        member.writes.binary_search(&channel).ok()?;
-        member.last_written = Some(channel);
-        Some(channel)
-    }
-
-    /// Ends the turn: what it brought goes to the queues here and to the other workers' mail.
-    pub fn settle(&mut self) {
-        while let Some(key) = self.batches.pop() {
-            self.channels[key as usize].listed = false;
-            self.close_batch(key);
-            self.forget_if_idle(key);
-        }
-    }
-
-    fn close_batch(&mut self, key: ChannelKey) {
-        let channel = &mut self.channels[key as usize];
-        if channel.batch.len() == 0 {
-            return;
-        }
-        let delivery = channel.batch.close(&self.held_bytes);
-        for worker in channel.interested.iter() {
-            self.mailed[worker.index()] += delivery.frames.len();
-            if self.mailed[worker.index()] > credit::WINDOW {
-                self.behind.insert(worker);
-            }
-            self.outbox[worker.index()]
-                .push(Mail::Deliver { channel: channel.name.clone(), delivery: delivery.clone() });
-        }
-        self.deliver(key, &delivery);
-    }
-
-    /// Puts a delivery into the queues of the channel's subscribers here.
-    fn deliver(&mut self, key: ChannelKey, delivery: &Delivery) {
-        let me = self.me;
-        for segment in delivery.segments.iter().filter(|s| s.publisher.worker == me) {
-            mark_publisher(&mut self.members, segment.publisher, true);
-        }
-        let channel = &self.channels[key as usize];
-        let mut added = 0;
-        for reader in &channel.readers {
-            let member = &mut self.members[reader.member as usize];
-            let before = member.queue.bytes();
-            if member.is_publisher {
-                let publisher =
-                    Publisher { worker: me, member: reader.member, serial: member.serial };
-                for (frames, messages) in delivery.without(publisher) {
-                    member.queue.push(frames, messages, &mut self.rings);
-                }
-            } else {
-                member.queue.push(delivery.frames.clone(), delivery.messages, &mut self.rings);
-            }
-            let grown = member.queue.bytes() - before;
-            added += grown;
-            if grown > 0 && !member.dirty {
-                member.dirty = true;
-                self.dirty.push(reader.member);
-            }
-        }
-        self.queued += added;
-        for segment in delivery.segments.iter().filter(|s| s.publisher.worker == me) {
-            mark_publisher(&mut self.members, segment.publisher, false);
-        }
-    }
-
-    // ---- mail
-
-    /// Takes one piece of mail from another worker.
-    pub fn take(&mut self, from: WorkerId, mail: Mail) {
-        match mail {
-            Mail::Subscribe(name) => {
-                let key = self.channel(&name);
-                self.channels[key as usize].interested.insert(from);
-                self.outbox[from.index()].push(Mail::Subscribed(name));
-            }
-            Mail::Leave(name) => {
-                if let Some(key) = self.names.get(&name).copied() {
-                    self.channels[key as usize].interested.remove(from);
-                    self.forget_if_idle(key);
-                }
-            }
-            Mail::Subscribed(name) => self.confirmed(&name),
-            Mail::Publish { channel, publisher, frames, messages } => {
-                self.sequence(&channel, publisher, frames, messages);
-            }
-            Mail::Deliver { channel, delivery } => {
-                if let Some(key) = self.names.get(&channel).copied() {
-                    self.deliver(key, &delivery);
-                }
-                let bytes = delivery.frames.len();
-                let outbox = &mut self.outbox[from.index()];
-                match outbox.last_mut() {
-                    Some(Mail::Taken(sum)) => *sum += bytes,
-                    _ => outbox.push(Mail::Taken(bytes)),
-                }
-            }
-            Mail::Taken(bytes) => self.caught_up(from, bytes),
-            Mail::Answer(answer) => self.answered(answer),
-        }
-    }
-
-    fn confirmed(&mut self, name: &str) {
-        let Some(key) = self.names.get(name).copied() else { return };
-        let channel = &mut self.channels[key as usize];
-        channel.unanswered = channel.unanswered.saturating_sub(1);
-        if channel.unanswered > 0 {
-            return;
-        }
-        for waiting in std::mem::take(&mut channel.waiting) {
-            let member = &mut self.members[waiting as usize];
-            member.opening -= 1;
-            if member.opening == 0 {
-                self.opened.push(waiting);
-            }
-        }
-        self.forget_if_idle(key);
-    }
-
-    /// Gives frames from another worker their place in their channel's order.
-    fn sequence(&mut self, name: &str, publisher: Publisher, frames: Vec<u8>, messages: u32) {
-        let bytes = frames.len() as u32;
-        let answer = Answer { publisher, messages, bytes };
-        let mut waits_for = WorkerSet::default();
-        if let Some(key) = self.names.get(name).copied() {
-            let channel = &mut self.channels[key as usize];
-            if !channel.readers.is_empty() || !channel.interested.is_empty() {
-                if channel.interested.intersects(self.behind) {
-                    waits_for = channel.interested;
-                }
-                if !channel.listed {
-                    channel.listed = true;
-                    self.batches.push(key);
-                }
-                channel.batch.extend(publisher, frames, messages);
-                if channel.batch.len() >= batch::LARGEST {
-                    self.close_batch(key);
-                }
-            }
-        }
-        if waits_for.is_empty() {
-            self.answer(answer);
-        } else {
-            hold(&mut self.held, waits_for, answer);
-        }
-    }
-
-    fn answer(&mut self, answer: Answer) {
-        if answer.publisher.worker == self.me {
-            self.answered(answer);
-            return;
-        }
-        let outbox = &mut self.outbox[answer.publisher.worker.index()];
-        match outbox.last_mut() {
-            Some(Mail::Answer(last)) if last.publisher == answer.publisher => {
-                last.messages += answer.messages;
-                last.bytes += answer.bytes;
-            }
-            _ => outbox.push(Mail::Answer(answer)),
-        }
-    }
-
-    fn answered(&mut self, answer: Answer) {
-        let Publisher { member: key, serial, .. } = answer.publisher;
-        if let Some(member) = self.members.get_mut(key as usize)
-            && member.serial == serial
-            && member.unanswered.subtract(answer.messages, answer.bytes)
-        {
-            self.credited.push(key);
-        }
-    }
-
-    fn caught_up(&mut self, worker: WorkerId, bytes: usize) {
-        let mailed = &mut self.mailed[worker.index()];
-        *mailed = mailed.saturating_sub(bytes);
-        // Nobody waits for a worker that is not behind.
-        if *mailed > credit::WINDOW / 2 || !self.behind.contains(worker) {
-            return;
-        }
-        self.behind.remove(worker);
-        let behind = self.behind;
-        let (waiting, free): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
-            .into_iter()
-            .partition(|(workers, _)| workers.intersects(behind));
-        self.held = waiting;
-        for (_, answer) in free {
-            self.answer(answer);
-        }
-    }
-
     // ---- queues
 
     /// What waits for a member's socket.
@@ -562,56 +313,27 @@ impl Hub {
         (member.reads.len(), member.writes.len())
     }
 
+    /// The channels that a member reads, and those that it may write.
+    pub fn names_of(&self, key: MemberKey) -> (Vec<Box<str>>, Vec<Box<str>>) {
+        let member = &self.members[key as usize];
+        let name = |channel: ChannelKey| Box::from(&*self.channels[channel as usize].name);
+        let reads = member.reads.iter().map(|subscription| name(subscription.channel));
+        (reads.collect(), member.writes.iter().map(|channel| name(*channel)).collect())
+    }
+
     /// How many channels have their home here: over all workers, each that has subscribers once.
     pub fn channels_at_home(&self) -> usize {
         self.at_home
+    }
+
+    /// The home of a channel.
+    #[cfg(test)]
+    pub(crate) fn home(&self, name: &str) -> WorkerId {
+        self.placement.home(name)
     }
 
     /// How many channels are known here.
     pub fn channels(&self) -> usize {
         self.channels.len()
     }
-}
-
-fn mark_publisher(members: &mut Slab<Member>, publisher: Publisher, mark: bool) {
-    if let Some(member) = members.get_mut(publisher.member as usize)
-        && member.serial == publisher.serial
-    {
-        member.is_publisher = mark;
-    }
-}
-
-/// Withholds an answer, or adds it to the one of the same publisher that is withheld already.
-fn hold(held: &mut Vec<(WorkerSet, Answer)>, workers: WorkerSet, answer: Answer) {
-    match held.last_mut() {
-        Some((same, last)) if *same == workers && last.publisher == answer.publisher => {
-            last.messages += answer.messages;
-            last.bytes += answer.bytes;
-        }
-        _ => held.push((workers, answer)),
-    }
-}
-
-/// Mails a message to its channel's home, behind others of the same publisher and channel in one piece
-/// where they come together; the length of its frame in bytes.
-fn post_publish(
-    outbox: &mut Vec<Mail>,
-    name: &Arc<str>,
-    by: Publisher,
-    delivery: &protocol::Delivery<'_>,
-) -> usize {
-    if let Some(Mail::Publish { channel, publisher, frames, messages }) = outbox.last_mut()
-        && *publisher == by
-        && Arc::ptr_eq(channel, name)
-    {
-        let before = frames.len();
-        protocol::encode_delivery(frames, delivery);
-        *messages += 1;
-        return frames.len() - before;
-    }
-    let mut frames = Vec::with_capacity(delivery.frame_len());
-    protocol::encode_delivery(&mut frames, delivery);
-    let bytes = frames.len();
-    outbox.push(Mail::Publish { channel: name.clone(), publisher: by, frames, messages: 1 });
-    bytes
 }

@@ -36,6 +36,10 @@ struct Entry {
     kind: Kind,
 }
 
+/// What waited in a queue that has been taken apart.
+#[derive(Debug)]
+pub struct Waiting(Entry);
+
 /// Frames that wait for their connection's socket.
 #[derive(Debug, Default)]
 pub struct OutboundQueue {
@@ -278,6 +282,27 @@ impl OutboundQueue {
             pool.give(std::mem::take(&mut self.rest));
         }
         dropped
+    }
+
+    /// Takes everything out: what waited, in order, and how many bytes of the first had been written.
+    pub fn take_waiting(&mut self, pool: &mut RingPool) -> (Vec<Waiting>, usize) {
+        let late = self.pong.take().map(|pong| Entry { bytes: *pong, kind: Kind::Pong });
+        let entries = self.first.take().into_iter().chain(self.rest.drain(..)).chain(late);
+        let waiting = entries.map(Waiting).collect();
+        pool.give(std::mem::take(&mut self.rest));
+        (self.bytes, self.pongs) = (0, 0);
+        (waiting, std::mem::take(&mut self.sent))
+    }
+
+    /// Puts back into an empty queue what was taken out of another.
+    pub fn restore(&mut self, waiting: Vec<Waiting>, sent: usize, pool: &mut RingPool) {
+        debug_assert!(self.is_empty(), "nothing stands in front");
+        for Waiting(entry) in waiting {
+            self.pongs += u8::from(entry.kind == Kind::Pong);
+            self.append(entry, pool);
+        }
+        self.bytes -= sent;
+        self.sent = sent;
     }
 
     /// How many messages wait, one partly sent among them.

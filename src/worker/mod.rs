@@ -26,8 +26,8 @@ use tokio::task::{AbortHandle, JoinSet, spawn_local};
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
 use crate::connection::socket::Socket;
-use crate::connection::table::{Settings, View};
 use crate::connection::{Connection, Connections};
+use crate::connection::{Settings, View};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
@@ -113,11 +113,14 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                     earlier.abort();
                 }
                 // Whoever asked may have given up.
-                let _ = done.send(withdrawn(&front).count());
+                let _ = done.send(withdrawn(&connections, &front.rules()).count());
             }
             Command::Withdraw { over } => {
                 let task = spawn_local(withdraw(front.clone(), over));
                 withdrawal.replace(Some(task.abort_handle()));
+            }
+            Command::CountWithdrawn(rules, answer) => {
+                let _ = answer.send(withdrawn(&connections, &rules).count());
             }
             Command::Drain { over } => {
                 connections.drain();
@@ -148,19 +151,21 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     }
 }
 
-/// The connections whose key the rules in force no longer accept.
-fn withdrawn(front: &Front) -> impl Iterator<Item = Rc<Connection>> {
-    let all = front.connections.snapshot().into_iter();
-    all.filter(|connection| !front.accepts_key_of(connection))
-}
-
-/// Closes them over some time. Each is looked at again when its turn comes, so that a key that is accepted again
-/// calls the rest off.
+/// Closes, over some time, the connections whose key the rules in force no longer accept. Each is looked at
+/// again when its turn comes, so that a key that is accepted again calls the rest off.
 async fn withdraw(front: Rc<Front>, over: Duration) {
-    let all = withdrawn(&front).map(|connection| Rc::downgrade(&connection)).collect();
+    let rules = front.rules();
+    let all = withdrawn(&front.connections, &rules)
+        .map(|connection| Rc::downgrade(&connection))
+        .collect();
     let reason = CloseReason::KeyWithdrawn;
     let still = |connection: &Connection| !front.accepts_key_of(connection);
     paced::close(&front.connections, all, over, reason, still).await;
+}
+
+/// The connections whose key these rules do not accept.
+fn withdrawn(connections: &Connections, rules: &Rules) -> impl Iterator<Item = Rc<Connection>> {
+    connections.snapshot().into_iter().filter(|connection| !rules.accept_key_of(connection))
 }
 
 /// Describes every connection, a few a turn.
@@ -183,6 +188,7 @@ async fn tick(connections: Rc<Connections>) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
         connections.log_limit.turn();
+        connections.look_at_slow_consumers();
         // A turn, though nothing may have happened: the figure of what waits is then right, by which workers
         // know whose queues are too long.
         connections.nudge();

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::{Start, mailbox, run};
 use crate::config::MOST_WORKERS;
 use crate::connection::socket::AcceptedSocket;
-use crate::connection::table::{Settings, View};
 use crate::connection::{Application, Peer};
+use crate::connection::{Settings, View};
 use crate::http::front::Shared;
 use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
@@ -46,6 +46,8 @@ pub enum Command {
         /// Told, when they are in force, how many connections rest on a key that is accepted no more.
         done: oneshot::Sender<usize>,
     },
+    /// How many connections rest on keys that these would not accept.
+    CountWithdrawn(Arc<Rules>, oneshot::Sender<usize>),
     /// Close those connections, evenly over this time, unless a later `Configure` accepts their key again.
     Withdraw {
         /// From the first to the last.
@@ -172,6 +174,15 @@ impl Workers {
             settings: Box::new(settings.clone()),
             done,
         };
+        Ok(self.ask_all(command).await?.into_iter().sum())
+    }
+
+    /// How many connections rest on keys that these rules would not accept.
+    ///
+    /// # Errors
+    /// Where workers do not answer in time.
+    pub async fn count_withdrawn(&self, rules: &Arc<Rules>) -> Result<usize, Unanswered> {
+        let command = |answer| Command::CountWithdrawn(rules.clone(), answer);
         Ok(self.ask_all(command).await?.into_iter().sum())
     }
 

@@ -367,3 +367,17 @@ fn without_a_control_socket_reload_signals_the_server() {
     assert!(reload.err.contains("SIGHUP"), "{reload:?}");
     server.logs("the reload", |line| line.contains("limits.max_connections: 1 -> 2"));
 }
+
+#[test]
+fn a_check_of_the_running_server_says_who_would_be_closed_and_closes_nobody() {
+    let dir = Dir::new();
+    // The secret in the file alone: the environment could not be changed.
+    let first = configured(&dir, &format!("[auth]\nsecret = {SECRET:?}"));
+    let steered = Steered { server: Setup::of_file(&first).start(), dir };
+    let mut resting = steered.server.subscriber(&["c"]);
+    steered.reconfigure("[auth]\nsecret = \"another secret, long enough to be one for real\"");
+    let told = steered.run(&["check", "--running"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!((told.out + &told.err).contains("1 connections rest on keys"), "it is said");
+    resting.round_trip();
+}

@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activation;
+mod booted;
 mod bounds;
 mod browser;
 mod closing;
@@ -16,6 +18,7 @@ mod hostile_handshakes;
 mod info;
 mod keepalive;
 mod logs;
+mod machine;
 mod messages;
 mod opening;
 mod order;

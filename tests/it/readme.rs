@@ -2,6 +2,8 @@
 //! held against the code.
 
 mod clients;
+mod machine;
+mod operating;
 mod shell;
 mod text;
 
@@ -10,12 +12,9 @@ use std::path::Path;
 
 use philote::config::{markdown_table, reference};
 use philote::connection::close::CloseReason;
-use philote::daemon::events::EVENTS;
 use philote::protocol::Malformed;
-use rustix::process::Signal;
 
 use crate::support::client::Client;
-use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect};
 use crate::support::server::{Server, Setup};
 use crate::support::token::{grant, signed, token};
@@ -23,7 +22,7 @@ use crate::support::tools::require_tool;
 use shell::Shell;
 use text::{block, inline_code, parts, readme, table, with};
 
-/// Set to write the table of the keys into the README instead of comparing it.
+/// Set to write a generated table into the README instead of comparing it.
 const REWRITE: &str = "REWRITE_README";
 
 /// A server of the quick start: no secret, the log of a debugger.
@@ -63,6 +62,25 @@ fn every_block_is_known() {
         "toml",
         "sh check",
         "env file",
+        "sh install",
+        "sh account",
+        "toml service",
+        "ini philote.service",
+        "sh service",
+        "ini philote.socket",
+        "sh activate",
+        "sh deactivate",
+        "sh instances",
+        "sh checking",
+        "toml rotation",
+        "sh prepare",
+        "sh rotate",
+        "sh withdraw",
+        "env syntax",
+        "sh journal",
+        "text line",
+        "json line",
+        "text logrotate",
         "sh control",
         "env container",
         "yaml kubernetes",
@@ -71,13 +89,21 @@ fn every_block_is_known() {
 }
 
 #[test]
-fn every_file_that_is_linked_to_exists() {
+fn everything_in_the_repository_that_is_linked_to_exists() {
     let (_, around) = parts();
     let links = around.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
-    let files: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
-    assert!(!files.is_empty());
-    for file in files {
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).is_file(), "{file}");
+    let links: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    assert!(!links.is_empty());
+    let anchors: Vec<String> = around
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|title| title.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
+        .collect();
+    for link in links {
+        match link.strip_prefix('#') {
+            Some(anchor) => assert!(anchors.iter().any(|known| known == anchor), "{link}"),
+            None => assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).is_file(), "{link}"),
+        }
     }
 }
 
@@ -158,85 +184,28 @@ fn every_command_that_is_named_exists() {
     assert!(count > 0);
 }
 
-#[test]
-fn the_exit_codes_are_those_of_the_binary() {
-    let shell = Shell::new().set("PHILOTE_URL", "ws://127.0.0.1:1/");
-    let provoked = [
-        ("philote --version", 0),
-        ("philote health --url http://127.0.0.1:1/", 1),
-        ("philote --no-such-thing", 64),
-        ("philote publish news x", 69),
-        ("philote publish --token-file no-such-file news x", 77),
-        ("philote --config no-such-file", 78),
-    ];
-    let listed: Vec<i32> = table("exit code").iter().map(|row| number(&row[0])).collect();
-    for (command, code) in provoked {
-        assert_eq!(shell.run(command).code, Some(code), "{command}");
-        assert!(listed.contains(&code), "{code}");
-    }
-    // 70 and 75 cannot be provoked from here.
-    assert_eq!(listed, [0, 1, 64, 69, 70, 75, 77, 78]);
-}
-
-#[test]
-fn the_control_socket_steers_the_server() {
-    let dir = Dir::new();
-    let socket = dir.path().join("control.sock").display().to_string();
-    let server = Server::with(&format!("[control]\nsocket = {socket:?}"));
-    let open = server.subscriber(&["c"]);
-    let shell = Shell::new().set("PHILOTE_CONTROL", &socket);
-    let done = shell.run(&block("sh control"));
-    assert!(done.err.contains("draining"), "{done:?}");
-    let out = done.well();
-    for line in ["running for", "1 of 255", "127.0.0.1:"] {
-        assert!(out.contains(line), "{line}: {out}");
-    }
-    open.closed_with(1001);
-    let ended = server.ended();
-    assert!(ended.status.success(), "{}", ended.log);
-}
-
-#[test]
-fn signals_do_what_is_listed() {
-    let rows = table("signal");
-    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
-    assert_eq!(listed, BTreeSet::from(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"]));
-    let server = Server::start();
-    for (signal, event) in [(Signal::HUP, "event=reload "), (Signal::USR1, "event=status ")] {
-        server.signal(signal);
-        server.logs(event, |line| line.contains(event));
-    }
-    let _open = server.subscriber(&["c"]);
-    server.signal(Signal::QUIT);
-    let ended = server.ended();
-    assert!(ended.status.success() && ended.log.contains("cut=1"), "{}", ended.log);
-}
-
-#[test]
-fn events_have_the_names_that_are_listed() {
-    let rows = table("event");
-    for name in rows.iter().flat_map(|row| row[0].split(", ")) {
-        let name = name.trim_matches('`');
-        assert!(EVENTS.iter().any(|event| event.name == name), "{name}");
-    }
-}
-
 // Configuration.
 
-#[test]
-fn the_table_of_the_keys_is_the_generated_one() {
+/// Holds what stands behind the comment `<!-- NAME: ... -->`, up to `<!-- /NAME -->`, against this text.
+#[track_caller]
+fn is_generated(name: &str, generated: &str) {
     let text = readme();
-    let (before, rest) = text.split_once("<!-- keys: ").expect("a mark before the table");
+    let (open, close) = (format!("<!-- {name}: "), format!("<!-- /{name} -->"));
+    let (before, rest) = text.split_once(&open).expect("a mark before the table");
     let (mark, rest) = rest.split_once("-->\n").expect("its end");
-    let (table, after) = rest.split_once("<!-- /keys -->").expect("a mark behind it");
+    let (table, after) = rest.split_once(&close).expect("a mark behind it");
     if std::env::var_os(REWRITE).is_some() {
-        let text =
-            format!("{before}<!-- keys: {mark}-->\n{}<!-- /keys -->{after}", markdown_table());
+        let text = format!("{before}{open}{mark}-->\n{generated}{close}{after}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         std::fs::write(path, text).expect("README.md is written");
     } else {
-        assert_eq!(table, markdown_table(), "run this test with {REWRITE}=1 to write it anew");
+        assert_eq!(table, generated, "run this test alone with {REWRITE}=1 to write it anew");
     }
+}
+
+#[test]
+fn the_table_of_the_keys_is_the_generated_one() {
+    is_generated("keys", &markdown_table());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! cause, and what must survive them.
 
 mod bounds;
+mod churn;
 mod closing;
 mod faults;
+mod mail;
 mod rig;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::auth::{Algorithm, Claims, sign};
 use crate::config::Config;
+use crate::connection::Settings;
 use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
-use crate::connection::table::Settings;
 use crate::connection::{Application, Peer};
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
@@ -48,6 +48,7 @@ impl Rig {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         theirs.set_nonblocking(true).expect("non-blocking");
         ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         let accepted = AcceptedSocket::Unix(theirs);
         self.runtime.block_on(self.workers.accept(accepted, Peer::Unix));
         ours

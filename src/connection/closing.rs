@@ -1,0 +1,112 @@
+//! The end of a connection: who says what to whom, how long it may take, and what is logged of it.
+
+use bytes::Bytes;
+
+use super::close::CloseReason;
+use super::table::Connections;
+use super::{Connection, Ending, Phase};
+
+impl Connection {
+    /// Closes the connection for a reason of the server's. What waits for it goes out first, unless it is
+    /// closed for not taking it.
+    pub(crate) fn close(&self, all: &Connections, reason: CloseReason) {
+        let next = reason.attention().into();
+        match self.phase.get() {
+            Phase::Open => {}
+            // A second fault while it is closing: its words count for less.
+            Phase::Closing | Phase::Ignoring => {
+                if next != Phase::Closing {
+                    self.phase.set(next);
+                }
+                return;
+            }
+            _ => return,
+        }
+        self.ending.set(Ending::Ours(reason));
+        let frame = Bytes::from(reason.frame());
+        let dropped = all.change_queue(self.key, |queue, pool| {
+            let slow = reason == CloseReason::SlowConsumer;
+            let dropped = if slow { queue.discard(pool) } else { 0 };
+            queue.push_close(frame, pool);
+            dropped
+        });
+        all.counters.dropped.add(dropped);
+        self.phase.set(next);
+        self.limit_closing(all);
+    }
+
+    /// Goes on from a Close that was put into its queue before it was a connection.
+    pub(super) fn is_closed_already(&self, all: &Connections, reason: CloseReason) {
+        self.ending.set(Ending::Ours(reason));
+        self.phase.set(reason.attention().into());
+        self.limit_closing(all);
+    }
+
+    pub(super) fn limit_closing(&self, all: &Connections) {
+        let timeout = all.settings.borrow().close_timeout;
+        *self.deadline.borrow_mut() = Some(Box::pin(tokio::time::sleep(timeout)));
+        // The task has to look at it once for it to count.
+        self.wake();
+    }
+
+    /// Ends the connection without another word.
+    pub(crate) fn end(&self, ending: Ending) {
+        if self.phase.get() == Phase::Open {
+            self.ending.set(ending);
+        }
+        self.phase.set(Phase::Over);
+        self.wake();
+    }
+
+    /// Ends the stream once everything is out: the server closes first, so that TIME_WAIT is on its side
+    /// (RFC 6455, 7.1.1). After both have sent a Close that is all. A peer that was not understood may
+    /// still be sending, and a socket that is closed with bytes unread takes back what it has sent: so
+    /// only our side is shut down, and the peer has until the deadline to read our Close.
+    pub(super) fn finish_if_flushed(&self, all: &Connections) {
+        let phase = self.phase.get();
+        if !matches!(phase, Phase::Deaf | Phase::Ending)
+            || self.shut.get()
+            || !all.hub.borrow().queue(self.key).is_empty()
+        {
+            return;
+        }
+        self.shut.set(true);
+        self.socket.borrow().shutdown_write();
+        if phase == Phase::Ending {
+            self.phase.set(Phase::Over);
+        }
+    }
+}
+
+impl Connection {
+    /// One line when it is over, at debug: connections come and go by the will of clients.
+    pub(super) fn log_end(&self) {
+        let ending = self.ending.get();
+        let (name, code) = match ending {
+            Ending::Lost => ("lost", None),
+            Ending::Peer(code) => ("closed_by_peer", code),
+            Ending::Ours(reason) => (reason.name(), Some(reason.code())),
+            Ending::Vanished => ("vanished", None),
+            Ending::HandedOver => ("handed_over", None),
+        };
+        tracing::debug!(
+            event = "connection_closed",
+            connection = %self.identity.id,
+            peer = %self.identity.peer,
+            reason = name,
+            code,
+            seconds = self.since.elapsed().as_secs(),
+            "connection closed"
+        );
+    }
+
+    pub(super) fn log_dropped(&self, dropped: u64) {
+        tracing::debug!(
+            event = "messages_dropped",
+            connection = %self.identity.id,
+            peer = %self.identity.peer,
+            dropped,
+            "a slow consumer lost its oldest messages"
+        );
+    }
+}

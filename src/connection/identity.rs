@@ -1,0 +1,63 @@
+//! Who a connection is, and its place among all of them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use uuid::Uuid;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP; an IPv4 address is never written as a mapped IPv6 one.
+    Address(SocketAddr),
+    /// Over a Unix socket.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Address(address) => address.fmt(f),
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// Who a connection is.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its id, a random UUID: the `issuer` of what it publishes.
+    pub id: Uuid,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The `sub` of its token.
+    pub subject: Option<Box<str>>,
+    /// Which key its token was signed with, so that it ends with that key. None where no token was asked for.
+    pub key: Option<crate::auth::KeyId>,
+    /// When its token expires, in seconds since 1970, where that closes the connection.
+    pub closes_at: Option<u64>,
+    /// Its place among the most connections that there may be.
+    pub place: Place,
+}
+
+/// One of so many places that all workers' connections share; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes a place if fewer than `most` are taken.
+    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Place> {
+        taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
+            .ok()?;
+        Some(Place(taken.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

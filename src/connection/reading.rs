@@ -1,0 +1,210 @@
+//! From the socket to the application: what comes is cut into messages, a bite a turn.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use super::close::{CloseReason, answer_frame};
+use super::inbound::{self, Cut, Event, Inbound, cut};
+use super::table::Connections;
+use super::{BYTES_A_TURN, Connection, Ending, Phase};
+
+/// What a connection may still take from its socket in this turn.
+pub(super) struct Bite {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+}
+
+impl Bite {
+    pub(super) fn is_spent(&self) -> bool {
+        self.messages == 0 || self.bytes == 0
+    }
+}
+
+/// What stopped a look at a connection's bytes.
+pub(super) enum Stop {
+    /// So many more bytes are needed.
+    Missing(usize),
+    /// Others have their turn now.
+    Spent,
+    /// It has published as much as it may for now.
+    NoCredit,
+    /// The peer has closed: what follows does not count.
+    Closed,
+}
+
+impl Connection {
+    /// Reads once and takes in what there is. `None` where the end of the stream has come.
+    pub(super) fn read(
+        &self,
+        all: &Connections,
+        cx: &mut Context<'_>,
+        bite: &mut Bite,
+    ) -> Poll<Result<Option<Stop>, CloseReason>> {
+        if self.heard_out.get() {
+            return Poll::Pending;
+        }
+        if bite.is_spent() {
+            return Poll::Ready(Ok(Some(Stop::Spent)));
+        }
+        let inbound = &mut *self.inbound.borrow_mut();
+        if inbound.has_waiting() && inbound.missing == 0 {
+            let Inbound { bytes, taken, open, missing } = inbound;
+            let (used, stop) = self.take_in(all, &mut bytes[*taken..], open, bite);
+            *taken += used;
+            *missing = missing_of(&stop);
+            if !inbound.has_waiting() {
+                inbound.forget_taken();
+            }
+            return Poll::Ready(stop.map(Some));
+        }
+        let mut socket = self.socket.borrow_mut();
+        let socket = Pin::new(&mut *socket);
+        if inbound.has_waiting() {
+            inbound.forget_taken();
+            inbound.bytes.reserve(inbound.missing.clamp(64, BYTES_A_TURN));
+            return match poll_read_buf(socket, cx, &mut inbound.bytes) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(read)) if read > 0 => {
+                    self.heard(all, read, bite);
+                    inbound.missing = inbound.missing.saturating_sub(read);
+                    Poll::Ready(Ok(Some(Stop::Missing(inbound.missing))))
+                }
+                Poll::Ready(end) => {
+                    self.stream_ended(all, end.is_ok());
+                    Poll::Ready(Ok(None))
+                }
+            };
+        }
+        let mut buffer = all.read_buffer.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut buffer[..]);
+        match socket.poll_read(cx, &mut buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            Poll::Ready(end) => {
+                self.stream_ended(all, end.is_ok());
+                return Poll::Ready(Ok(None));
+            }
+        }
+        let bytes = buffer.filled_mut();
+        self.heard(all, bytes.len(), bite);
+        let (used, stop) = self.take_in(all, bytes, &mut inbound.open, bite);
+        // Behind a fault too: where the frames begin is known, and the peer's Close is among them.
+        if used < bytes.len() {
+            inbound.keep(&bytes[used..]);
+        }
+        inbound.missing = missing_of(&stop);
+        Poll::Ready(stop.map(Some))
+    }
+
+    /// The peer sends nothing more. That is the end, unless it is owed a Close that has yet to go out: its
+    /// other half may be open.
+    pub(super) fn stream_ended(&self, all: &Connections, in_order: bool) {
+        if in_order && !self.is_open() && !all.hub.borrow().queue(self.key).is_empty() {
+            self.heard_out.set(true);
+            self.phase.set(Phase::Ending);
+        } else {
+            self.phase.set(Phase::Over);
+        }
+    }
+
+    pub(super) fn heard(&self, all: &Connections, bytes: usize, bite: &mut Bite) {
+        bite.bytes = bite.bytes.saturating_sub(bytes);
+        all.counters.bytes_in.add(bytes as u64);
+        self.keepalive.set(self.keepalive.get().heard());
+    }
+
+    /// Takes in the whole frames at the front of `bytes`; how many bytes that were, and what stopped it.
+    pub(super) fn take_in(
+        &self,
+        all: &Connections,
+        bytes: &mut [u8],
+        open: &mut Option<Box<inbound::OpenMessage>>,
+        bite: &mut Bite,
+    ) -> (usize, Result<Stop, CloseReason>) {
+        let largest = all.settings.borrow().max_message_size;
+        let mut at = 0;
+        loop {
+            match self.phase.get() {
+                Phase::Open | Phase::Closing | Phase::Ignoring => {}
+                // Nothing that comes now counts.
+                Phase::Deaf | Phase::Ending | Phase::Over => {
+                    return (bytes.len(), Ok(Stop::Closed));
+                }
+            }
+            if at == bytes.len() {
+                return (at, Ok(Stop::Missing(0)));
+            }
+            if bite.messages == 0 {
+                return (at, Ok(Stop::Spent));
+            }
+            if !all.has_credit(self.key) {
+                return (at, Ok(Stop::NoCredit));
+            }
+            match cut(&mut bytes[at..], open, largest) {
+                Ok(Cut::Missing(missing)) => return (at, Ok(Stop::Missing(missing))),
+                Ok(Cut::Whole(length, event)) => {
+                    at += length;
+                    bite.messages -= 1;
+                    all.messages_left.set(all.messages_left.get().saturating_sub(1));
+                    if let Err(reason) = self.take_event(all, event) {
+                        return (at, Err(reason));
+                    }
+                }
+                Err(reason) => return (at, Err(reason)),
+            }
+        }
+    }
+
+    pub(super) fn take_event(
+        &self,
+        all: &Connections,
+        event: Event<'_>,
+    ) -> Result<(), CloseReason> {
+        match event {
+            Event::Message { .. } if self.phase.get() == Phase::Ignoring => Ok(()),
+            Event::Message { text, payload } => {
+                all.counters.messages_in.add(1);
+                all.application.message(all, self, text, &payload)
+            }
+            Event::Fragment => Ok(()),
+            Event::Ping(payload) => {
+                let mut pong = Vec::with_capacity(2 + payload.len());
+                pong.extend_from_slice(&[0x8a, payload.len() as u8]);
+                pong.extend_from_slice(payload);
+                all.change_queue(self.key, |queue, pool| queue.push_pong(pong.into(), pool));
+                Ok(())
+            }
+            Event::Pong => {
+                self.keepalive.set(self.keepalive.get().answered());
+                Ok(())
+            }
+            Event::Close(Err(reason)) => {
+                self.close(all, reason);
+                // Its Close is its last word, however bad.
+                self.phase.set(Phase::Ending);
+                Ok(())
+            }
+            Event::Close(Ok(code)) => {
+                if self.phase.get() == Phase::Open {
+                    self.ending.set(Ending::Peer(code));
+                    let answer = Bytes::from(answer_frame(code));
+                    all.change_queue(self.key, |queue, pool| queue.push_close(answer, pool));
+                    self.limit_closing(all);
+                }
+                self.phase.set(Phase::Ending);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn missing_of(stop: &Result<Stop, CloseReason>) -> usize {
+    match stop {
+        Ok(Stop::Missing(missing)) => *missing,
+        _ => 0,
+    }
+}

@@ -1,0 +1,26 @@
+//! A connection as those who ask about it see it.
+
+use std::time::Instant;
+
+use super::Peer;
+
+/// What can be told of a connection.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The `sub` of its token.
+    pub subject: Option<Box<str>>,
+    /// Since when it is open.
+    pub since: Instant,
+    /// How many channels it reads.
+    pub reads: usize,
+    /// How many it may write.
+    pub writes: usize,
+    /// Bytes that wait for its socket.
+    pub queued: usize,
+    /// Whether neither side has closed it.
+    pub open: bool,
+}

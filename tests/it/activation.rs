@@ -1,0 +1,122 @@
+//! Listeners that the service manager opened: served on, never moved, and left to the successor.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::dir::Dir;
+use crate::support::http::{Request, Response};
+use crate::support::server::{Setup, file};
+use crate::support::{PATIENCE, until};
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    (listener, address)
+}
+
+#[test]
+fn a_given_listener_is_served_on_and_the_key_listen_is_ignored_with_a_warning() {
+    let (listener, address) = listener();
+    let server = Setup::new("").given(listener).start();
+    assert_eq!(server.addresses(), [address]);
+    server.is_healthy();
+    let ignored =
+        |line: &str| line.contains("listen: ignored: the listeners are the service manager's");
+    assert!(server.logs("the ignored key", ignored).contains(" WARN "));
+}
+
+#[test]
+fn without_the_key_listen_nothing_is_said_of_it() {
+    let config = file(&[]).replace("listen = [\"127.0.0.1:0\"]\n", "");
+    let server = Setup::of_file(&config).given(listener().0).start();
+    server.is_healthy();
+    assert!(!server.log().contains("ignored"), "{}", server.log());
+}
+
+#[test]
+fn a_given_unix_socket_is_served_on_and_its_file_stays() {
+    let dir = Dir::new();
+    let path = dir.path().join("s");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let server = Setup::new("").given(listener).spawn();
+    server.notifies("READY=1");
+    let mut stream = UnixStream::connect(&path).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+    let request = Request::get("/healthz").header("Connection", "close").bytes();
+    stream.write_all(&request).expect("it is taken");
+    let answer = std::io::read_to_string(&stream).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    server.stop();
+    assert!(path.exists());
+}
+
+#[test]
+fn a_reload_leaves_given_listeners_alone_and_says_so() {
+    let (listener, address) = listener();
+    let server = Setup::of_file(&file(&[])).given(listener).start();
+    let status = server.takes(&file(&["listen = [\"127.0.0.2:0\"]", "limits.max_connections = 5"]));
+    assert!(status.starts_with(&format!("listening on {address};")), "{status}");
+    // Told at start, and again for the change.
+    let told = |line: &&str| line.contains("listen: ignored: ") && line.contains(" WARN ");
+    until("both warnings", || server.log().lines().filter(told).count() == 2);
+    server.logs("the other change", |line| line.contains("limits.max_connections: "));
+    server.is_healthy();
+}
+
+#[test]
+fn a_given_listener_beyond_loopback_and_the_empty_secret_do_not_start() {
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
+    let ended = Setup::new("").without_secret().given(listener).fails();
+    assert_eq!(ended.status.code(), Some(78), "{}", ended.log);
+    assert!(ended.log.contains("auth.secret: empty"), "{}", ended.log);
+    assert!(!ended.log.contains("event=ready"), "{}", ended.log);
+}
+
+/// Somebody who comes and goes all the time, until told to stop: how often, and how often in vain. Whoever is
+/// accepted in the instant of the stop may find the connection ended; a refusal fails.
+fn visitor(address: SocketAddr, stop: &AtomicBool) -> (usize, usize) {
+    let (mut visits, mut in_vain) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        let mut stream = TcpStream::connect(address)
+            .unwrap_or_else(|error| panic!("refused after {visits} visits: {error}"));
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        let request = Request::get("/healthz").header("Connection", "close");
+        let sent = stream.write_all(&request.bytes());
+        match Response::read(&mut stream, "GET").0 {
+            Some(answer) => assert_eq!(answer.status, 200, "{answer:?}; {sent:?}"),
+            None => in_vain += 1,
+        }
+        visits += 1;
+    }
+    (visits, in_vain)
+}
+
+#[test]
+fn over_ten_restarts_on_a_given_listener_nobody_is_refused() {
+    let (listener, address) = listener();
+    let stop = Arc::new(AtomicBool::new(false));
+    let visitors: Vec<_> = (0..2)
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || visitor(address, &stop))
+        })
+        .collect();
+    for _ in 0..10 {
+        let given = listener.try_clone().expect("a copy of it");
+        let server = Setup::new("").given(given).start();
+        assert_eq!(server.addresses(), [address]);
+        server.subscriber(&["c"]).close();
+        server.stop();
+    }
+    // Whoever waits by now waits for one more.
+    let server = Setup::new("").given(listener).start();
+    stop.store(true, Ordering::Relaxed);
+    for visitor in visitors {
+        let (visits, in_vain) = visitor.join().expect("a visitor that nobody refused");
+        assert!(visits >= 10 && in_vain <= 10, "{in_vain} of {visits} visits in vain");
+    }
+    server.stop();
+}
