@@ -12,6 +12,8 @@ use crate::worker::Workers;
 
 /// How many connections a second are closed at least: a hundred close in a second, three at once.
 const A_SECOND: u32 = 100;
+/// How long sockets that are no connections have for their request and its answer.
+const ANSWERING: Duration = Duration::from_millis(500);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -28,8 +30,11 @@ pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<
     let cut_before = cut_so_far();
     // Places, so that handshakes under way count: they become connections yet, and are told.
     let open = || shared.taken.load(Ordering::Relaxed);
+    // Requests under way are finished, and who was accepted just now is answered; a socket that stays
+    // silent is not waited for any longer than that.
+    let silent = Instant::now() + ANSWERING;
     let gone = async {
-        while open() > 0 {
+        while open() > 0 || !(shared.pending.is_empty() || Instant::now() >= silent) {
             sleep(LOOK).await;
         }
     };

@@ -280,7 +280,7 @@ impl Server {
         }
         self.listeners.close().await;
         if let Some(workers) = Arc::into_inner(self.workers) {
-            workers.stop(patience);
+            workers.stop(patience).await;
         }
         code
     }

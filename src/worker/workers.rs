@@ -226,7 +226,7 @@ impl Workers {
     }
 
     /// Waits for the threads to end after the last command. One that is stuck is left behind after this time.
-    pub fn stop(self, patience: Duration) {
+    pub async fn stop(self, patience: Duration) {
         drop(self.commands);
         let deadline = Instant::now() + patience;
         for thread in self.threads {
@@ -234,7 +234,7 @@ impl Workers {
                 if Instant::now() >= deadline {
                     return;
                 }
-                std::thread::sleep(LOOK);
+                tokio::time::sleep(LOOK).await;
             }
             // A panic in it has been logged where it was.
             let _ = thread.join();
