@@ -19,6 +19,7 @@ mod info;
 mod keepalive;
 mod logs;
 mod machine;
+mod manager;
 mod messages;
 mod opening;
 mod order;

@@ -267,7 +267,7 @@ fn what_the_daemon_may_not_read_changes_nothing() {
     let secret = dir.write("secret", SECRET);
     std::os::unix::fs::chown(&secret, Some(NOBODY), Some(NOBODY)).expect("nobody's file");
     let named = format!("auth.secret_file = {secret:?}");
-    let Some(setup) = Setup::of_file(&file(&[BEFORE, &named])).as_nobody() else { return };
+    let Some(setup) = Setup::of_file(&file(&[BEFORE, &named])).run_by_nobody() else { return };
     let server = setup.start();
     assert_ne!(server.user(), 0, "root may read everything");
     let close = |path: &Path, mode| {

@@ -469,7 +469,7 @@ fn as_same_user(server: &Server, words: &[&str]) -> Option<Command> {
 
 #[test]
 fn not_even_the_same_user_can_read_the_environment_or_the_memory() {
-    let Some(setup) = Setup::of_file("listen = [\"127.0.0.1:0\"]").as_nobody() else { return };
+    let Some(setup) = Setup::of_file("listen = [\"127.0.0.1:0\"]").run_by_nobody() else { return };
     let server = setup.environment("SECRET", SECRET).start();
     let read = |pid: u32, what: &str| {
         let path = format!("/proc/{pid}/{what}");

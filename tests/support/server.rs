@@ -121,7 +121,7 @@ impl Setup {
 
     /// As a user who is not root: permissions mean nothing to root. `None`, told and counted,
     /// where that cannot be had.
-    pub(crate) fn as_nobody(mut self) -> Option<Setup> {
+    pub(crate) fn run_by_nobody(mut self) -> Option<Setup> {
         if rustix::process::getuid().is_root() {
             require_tool("setpriv", "apt install util-linux")?;
             self.as_nobody = true;
