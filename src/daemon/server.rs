@@ -30,6 +30,8 @@ use crate::worker::{Broken, Workers};
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks between two statuses: `systemctl status` need not be newer than a few seconds.
 const LOOKS_A_STATUS: u64 = 5;
+/// How long workers have to end when all their connections have gone; they need a millisecond.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 /// How much more time a stop asks for each second, in microseconds.
 const MORE_TIME: u32 = 10_000_000;
 
@@ -78,13 +80,13 @@ impl Server {
                     SIGTERM | SIGINT | SIGQUIT if stop.is_some() => {
                         let left = drain::cut(&self.shared, &self.workers);
                         tracing::info!(event = "stopped", cut = left, "stopped at once, by a second signal");
-                        return self.end(inputs, ExitCode::SUCCESS, true).await;
+                        return self.end(inputs, ExitCode::SUCCESS, Duration::ZERO).await;
                     }
                     SIGQUIT => {
                         drop(self.begin_stop());
                         let left = drain::cut(&self.shared, &self.workers);
                         tracing::info!(event = "stopped", cut = left, "stopped at once");
-                        return self.end(inputs, ExitCode::SUCCESS, true).await;
+                        return self.end(inputs, ExitCode::SUCCESS, Duration::ZERO).await;
                     }
                     SIGTERM | SIGINT => stop = Some(self.begin_stop()),
                     SIGHUP if stop.is_some() => {
@@ -150,8 +152,8 @@ impl Server {
                 }
             }
         };
-        let stuck = code != ExitCode::SUCCESS;
-        self.end(inputs, code, stuck).await
+        let patience = if code == ExitCode::SUCCESS { LAST_STEPS } else { Duration::ZERO };
+        self.end(inputs, code, patience).await
     }
 
     /// The whole of `STATUS`, of one line.
@@ -269,8 +271,8 @@ impl Server {
         }
     }
 
-    /// Ends accepting and the workers. Where one of them may be stuck it is left behind, with the process.
-    async fn end(self, inputs: Inputs, code: ExitCode, stuck: bool) -> ExitCode {
+    /// Ends accepting and the workers. One that has not ended after `patience` is left behind, with the process.
+    async fn end(self, inputs: Inputs, code: ExitCode, patience: Duration) -> ExitCode {
         drop(inputs);
         if let Some(control) = self.control {
             // Whoever has asked gets an answer; a panic in it has been told.
@@ -278,7 +280,7 @@ impl Server {
         }
         self.listeners.close().await;
         if let Some(workers) = Arc::into_inner(self.workers) {
-            workers.stop(stuck);
+            workers.stop(patience);
         }
         code
     }

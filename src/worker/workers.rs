@@ -25,6 +25,8 @@ use crate::hub::placement::Placement;
 const COMMANDS: usize = 1024;
 /// How long workers have to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a worker has ended.
+const LOOK: Duration = Duration::from_millis(1);
 /// How often a worker shows that it turns.
 pub const BEAT: Duration = Duration::from_secs(1);
 
@@ -223,14 +225,19 @@ impl Workers {
         Ok(self.ask_all(|answer| Command::Close(id, answer)).await?.contains(&true))
     }
 
-    /// Waits for the threads to end after the last command; a worker that is stuck is left behind.
-    pub fn stop(self, stuck: bool) {
+    /// Waits for the threads to end after the last command. One that is stuck is left behind after this time.
+    pub fn stop(self, patience: Duration) {
         drop(self.commands);
+        let deadline = Instant::now() + patience;
         for thread in self.threads {
-            if !stuck {
-                // A panic in it has been logged where it was.
-                let _ = thread.join();
+            while !thread.is_finished() {
+                if Instant::now() >= deadline {
+                    return;
+                }
+                std::thread::sleep(LOOK);
             }
+            // A panic in it has been logged where it was.
+            let _ = thread.join();
         }
     }
 

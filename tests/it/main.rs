@@ -11,6 +11,7 @@ mod browser;
 mod closing;
 mod control;
 mod deliveries;
+mod drain;
 mod handshake;
 mod hostile_frames;
 mod hostile_handshakes;

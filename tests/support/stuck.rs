@@ -62,7 +62,8 @@ impl Held {
     /// Waits until the process of these threads has been ended around them. Until they are looked
     /// after here it is not seen to end.
     pub(crate) fn until_killed(mut self) {
-        for thread in self.threads.drain(..) {
+        for thread in &self.threads {
+            let thread = *thread;
             until("a thread that is held ends with its process", || {
                 match waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
                     Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
@@ -72,6 +73,7 @@ impl Held {
                 }
             });
         }
+        self.threads.clear();
     }
 
     /// Has them turn in circles instead, for good.
