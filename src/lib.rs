@@ -66,6 +66,9 @@
 //! their close, what is left at the deadline is cut. A worker that ends by itself ends the process, so that it
 //! is started anew as a whole.
 //!
+//! **A line of the log** is an event that stands in [`daemon::events`]. It is taken down where it happens and
+//! written by a thread of the log's own: nothing waits for a disk or a journal, and what is lost is counted.
+//!
 //! # What must hold
 //!
 //! - One order a channel: only its home appends to its batches, and each pair of workers has one line of mail,
@@ -76,7 +79,9 @@
 //!   is the credit of those who publish ([`hub::credit`]), who are not read from while they have none.
 //! - A queue's bound is looked at only after its socket took no more, so a burst evicts nobody who reads; a
 //!   connection takes only so much from its socket in one turn, so that a flush comes between.
-//! - Everything that a peer can make grow has a bound, and every wait for a peer an end.
+//! - Everything that a peer can make grow has a bound, and every wait for a peer an end. What a connection may
+//!   cost in memory is held by a bill (`tests/bill.rs`).
+//! - A reload is taken whole or not at all, and drops nobody but those whose key it withdraws.
 //! - A panic in a connection's task is the end of that connection, with 1011; one within the hub is the
 //!   worker's, and so the process's.
 //! - No secret, token, query or payload is in a log, an error or `Debug` output. What a client causes is no

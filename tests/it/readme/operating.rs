@@ -234,6 +234,13 @@ fn a_secret_is_rotated_and_withdrawn_as_it_stands() {
     let mut after = open();
     after.round_trip();
     before.round_trip();
+    let (copy, _) = here("sh withdraw")
+        .split_once('\n')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("two commands");
+    let beforehand = there.shell.run(&format!("{copy}\nphilote check --running"));
+    assert!(beforehand.err.contains("1 connection"), "{beforehand:?}");
+    before.round_trip();
     let withdrawn = there.shell.run(&here("sh withdraw"));
     assert!(withdrawn.err.contains("1 connection"), "{withdrawn:?}");
     withdrawn.well();
