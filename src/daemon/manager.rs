@@ -2,26 +2,30 @@
 //!
 //! Without `NOTIFY_SOCKET` all of it does nothing.
 
+use std::cell::Cell;
+
 use sd_notify::NotifyState;
 
 /// The service manager, as far as it listens.
 #[derive(Debug, Default)]
 pub(super) struct Manager {
     status: String,
+    /// It could not be told the last time, which has been logged.
+    deaf: Cell<bool>,
 }
 
 impl Manager {
     /// Everything that can fail has passed.
     pub(super) fn ready(&mut self, status: &str) {
         self.status = clean(status);
-        notify(&[NotifyState::Ready, NotifyState::Status(&self.status)]);
+        self.notify(&[NotifyState::Ready, NotifyState::Status(&self.status)]);
     }
 
     /// A reload begins; it ends when what this returns is dropped, on every way out.
     pub(super) fn reloading(&mut self) -> Reloading<'_> {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => {
-                notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]);
+                self.notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]);
             }
             Err(error) => {
                 tracing::warn!(event = "notify_failed", %error, "no monotonic clock");
@@ -33,25 +37,33 @@ impl Manager {
     /// The stop begins.
     pub(super) fn stopping(&mut self) {
         self.status = "draining".to_owned();
-        notify(&[NotifyState::Stopping, NotifyState::Status(&self.status)]);
+        self.notify(&[NotifyState::Stopping, NotifyState::Status(&self.status)]);
     }
 
     /// More time is needed for the stop, in microseconds from now.
     pub(super) fn extend(&self, microseconds: u32) {
-        notify(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
+        self.notify(&[NotifyState::ExtendTimeoutUsec(microseconds)]);
     }
 
     /// Every worker turns.
     pub(super) fn alive(&self) {
-        notify(&[NotifyState::Watchdog]);
+        self.notify(&[NotifyState::Watchdog]);
     }
 
     /// How it is, if that has changed.
     pub(super) fn status(&mut self, status: &str) {
         let status = clean(status);
         if status != self.status {
-            notify(&[NotifyState::Status(&status)]);
+            self.notify(&[NotifyState::Status(&status)]);
             self.status = status;
+        }
+    }
+
+    fn notify(&self, states: &[NotifyState<'_>]) {
+        let told = sd_notify::notify(states);
+        let was_deaf = self.deaf.replace(told.is_err());
+        if let (Err(error), false) = (told, was_deaf) {
+            tracing::warn!(event = "notify_failed", %error, "the service manager could not be told");
         }
     }
 }
@@ -68,17 +80,11 @@ impl Reloading<'_> {
 
 impl Drop for Reloading<'_> {
     fn drop(&mut self) {
-        notify(&[NotifyState::Ready, NotifyState::Status(&self.0.status)]);
+        self.0.notify(&[NotifyState::Ready, NotifyState::Status(&self.0.status)]);
     }
 }
 
 /// A status of one line: another line would be taken for another state.
 fn clean(status: &str) -> String {
     status.replace(['\n', '\r'], " ")
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(event = "notify_failed", %error, "the service manager could not be told");
-    }
 }
