@@ -1,4 +1,4 @@
-//! Threads of a server that stand still, as a fault would have them: by
+//! Threads of a server that stand still or turn in circles, as a fault would have them: by
 //! ptrace(2), so that nothing in the product is there for it. That takes root: the server's memory
 //! is closed even to its own user.
 
@@ -74,6 +74,22 @@ impl Held {
         }
         self.threads.clear();
     }
+
+    /// Has them turn in circles instead, for good.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn spin(self, server: &Server) {
+        // A jump to itself, in the place of the program's first instruction, which has been done.
+        let entry = entry_point(server);
+        for thread in &self.threads {
+            ptrace::write(*thread, entry as ptrace::AddressType, 0xfeeb)
+                .expect("a jump is written");
+            let mut registers = ptrace::getregs(*thread).expect("its registers");
+            registers.rip = entry;
+            // No system call is under way any more that would be begun anew.
+            registers.orig_rax = u64::MAX;
+            ptrace::setregs(*thread, registers).expect("its registers are set");
+        }
+    }
 }
 
 impl Drop for Held {
@@ -99,4 +115,16 @@ fn hold(thread: Pid) {
             other => panic!("not held: {other:?}"),
         }
     }
+}
+
+/// Where the program begins, from its auxiliary vector.
+#[cfg(target_arch = "x86_64")]
+fn entry_point(server: &Server) -> u64 {
+    const AT_ENTRY: u64 = 9;
+    let vector = fs::read(format!("/proc/{}/auxv", server.pid())).expect("the auxiliary vector");
+    let words: Vec<u64> = vector
+        .chunks_exact(8)
+        .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))
+        .collect();
+    words.chunks_exact(2).find(|pair| pair[0] == AT_ENTRY).expect("AT_ENTRY")[1]
 }
