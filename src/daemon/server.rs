@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Status};
 use super::listeners::Listeners;
@@ -68,7 +68,9 @@ impl Server {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = Watchdog::new(&self.shared);
-        let mut feed = interval(watchdog.as_ref().map_or(LOOK, |watchdog| watchdog.every));
+        let every = watchdog.as_ref().map_or(LOOK, |watchdog| watchdog.every);
+        // The first look has to have had beats to see.
+        let mut feed = interval_at(Instant::now() + every, every);
         feed.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = 0;
         let mut messages = 0;
