@@ -12,6 +12,9 @@ use crate::worker::Workers;
 
 /// How many connections a second are closed at least: a hundred close in a second, three at once.
 const A_SECOND: u32 = 100;
+/// How long what has been read has to get from worker to worker before the first connection is closed: it takes
+/// a fraction of a millisecond on a machine that is not overloaded.
+const ON_THE_WAY: Duration = Duration::from_millis(100);
 /// How long sockets that are no connections have for their request and its answer.
 const ANSWERING: Duration = Duration::from_millis(500);
 /// How often the end is looked for.
@@ -42,6 +45,7 @@ pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<
         if let Some(delay) = shutdown.delay {
             sleep(delay).await;
         }
+        sleep(ON_THE_WAY).await;
         let left = deadline.saturating_duration_since(Instant::now());
         let number = u32::try_from(open()).unwrap_or(u32::MAX);
         let over = (left / 2).min(Duration::from_secs(1) * number / A_SECOND);

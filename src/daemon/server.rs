@@ -69,6 +69,7 @@ impl Server {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = Watchdog::new(&self.shared);
         let every = watchdog.as_ref().map_or(LOOK, |watchdog| watchdog.every);
+        // The first look has to have had beats to see.
         let mut feed = interval_at(Instant::now() + every, every);
         feed.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = 0;
