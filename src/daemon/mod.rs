@@ -113,10 +113,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
     if listeners.are_given() {
         warn_of_ignored_listen(&loaded.settings);
-        if config.auth.accepts_empty_key()
-            && !config.auth.allow_empty_secret
-            && listeners.reach_beyond_loopback()
-        {
+        if config.auth.is_confined_to_loopback() && listeners.reach_beyond_loopback() {
             tracing::error!(
                 event = "empty_secret",
                 "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{HeaderMap, Request};
 
 use super::answer::Answer;
 use super::api::{self, Caller};
 use super::refusal::Refusal;
 use super::routes::{self, Route};
-use super::{Front, health};
+use super::{Front, health, origin, welcome};
 use crate::connection::Peer;
 
 /// What a listener serves.
@@ -39,9 +39,24 @@ pub(super) async fn answer(front: &Front, peer: Peer, request: Request<Incoming>
         Action::Health => health::health(),
         Action::Readiness => health::readiness(&front.shared),
         _ if front.shared.draining.load(Ordering::Relaxed) => Refusal::Draining.fault(),
-        Action::Root => Refusal::NotAnUpgrade.answer(),
+        Action::Root => root(front, peer, request.headers()),
         Action::Api(action) => {
             api::answer(front, Caller::Peer(peer), action, segment, request).await
+        }
+    }
+}
+
+/// Where WebSockets are, and for people a page where the rules have it.
+fn root(front: &Front, peer: Peer, headers: &HeaderMap) -> Answer {
+    let rules = front.rules();
+    if !rules.welcome || !welcome::is_wanted(headers) {
+        return Refusal::NotAnUpgrade.answer();
+    }
+    match origin::judge(&rules, headers) {
+        Ok(()) => welcome::answer(),
+        Err(refusal) => {
+            front.note_refused(peer, refusal.name());
+            refusal.answer()
         }
     }
 }

@@ -32,3 +32,4 @@ mod second_opinion;
 mod secrets;
 mod tokens;
 mod vanished;
+mod welcome;
