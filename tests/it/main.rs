@@ -25,7 +25,8 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
-mod public_keys;
+
+mod proxy_protocol;
 mod readme;
 mod refusals;
 mod reload;
