@@ -25,7 +25,7 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
-
+mod proxied;
 mod proxy_protocol;
 mod readme;
 mod refusals;
