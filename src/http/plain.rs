@@ -7,10 +7,10 @@ use hyper::{HeaderMap, Request};
 
 use super::answer::Answer;
 use super::api::{self, Caller};
+use super::forwarding::Source;
 use super::refusal::Refusal;
 use super::routes::{self, Route};
 use super::{Front, health, origin, welcome};
-use crate::connection::Peer;
 
 /// What a listener serves.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ const ROUTES: &[Route<Action>] = &[
 ];
 
 /// Answers a request that asks for no WebSocket.
-pub(super) async fn answer(front: &Front, peer: Peer, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(front: &Front, source: Source, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     let (action, segment) = match routes::find(ROUTES, request.method(), &path) {
         Ok(found) => found,
@@ -39,23 +39,23 @@ pub(super) async fn answer(front: &Front, peer: Peer, request: Request<Incoming>
         Action::Health => health::health(),
         Action::Readiness => health::readiness(&front.shared),
         _ if front.shared.draining.load(Ordering::Relaxed) => Refusal::Draining.fault(),
-        Action::Root => root(front, peer, request.headers()),
+        Action::Root => root(front, source, request.headers()),
         Action::Api(action) => {
-            api::answer(front, Caller::Peer(peer), action, segment, request).await
+            api::answer(front, Caller::Peer(source), action, segment, request).await
         }
     }
 }
 
 /// Where WebSockets are, and for people a page where the rules have it.
-fn root(front: &Front, peer: Peer, headers: &HeaderMap) -> Answer {
+fn root(front: &Front, source: Source, headers: &HeaderMap) -> Answer {
     let rules = front.rules();
     if !rules.welcome || !welcome::is_wanted(headers) {
         return Refusal::NotAnUpgrade.answer();
     }
-    match origin::judge(&rules, headers) {
+    match origin::judge(&rules, source.sender, headers) {
         Ok(()) => welcome::answer(),
         Err(refusal) => {
-            front.note_refused(peer, refusal.name());
+            front.note_refused(source.client, refusal.name());
             refusal.answer()
         }
     }

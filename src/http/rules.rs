@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forwarding::Forwarding;
 use crate::auth::{Keys, Policy};
 use crate::config::{AllowedOrigin, Config, OnWithdrawal};
 use crate::connection::Connection;
@@ -37,6 +38,8 @@ pub struct Rules {
     pub loopback_only: bool,
     /// Whether people are shown a page at `/`.
     pub welcome: bool,
+    /// Which proxies are believed.
+    pub forwarding: Forwarding,
     /// The most connections.
     pub max_connections: usize,
     /// The most bytes of a request's head.
@@ -70,6 +73,7 @@ impl From<&Config> for Rules {
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.is_confined_to_loopback(),
             welcome: config.http.welcome,
+            forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
             max_head_size: config.limits.max_head_size,
             handshake_timeout: config.websocket.handshake_timeout,
