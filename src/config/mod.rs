@@ -48,13 +48,12 @@ pub use auth::{Auth, OnWithdrawal};
 pub use diff::{Change, diff};
 pub use effective::{Config, MOST_WORKERS};
 pub use fault::{Fault, Faults, Origin, Position, Warning};
-pub use files::default_path;
 pub use key::Reload;
 pub use listen::{DEFAULT_PORT, ListenAddress};
 pub use load::{EnvFile, LoadOptions, Loaded, load};
 pub use memory::available as available_memory;
 pub use overridden::reload_warnings;
-pub use reference::{Entry, example, markdown_table, reference};
+pub use reference::{Entry, example, markdown_table, reference, sections};
 pub use secret::Secret;
 pub use sections::{
     Control, Limits, Log, LogFormat, LogLevel, LogOutput, Shutdown, SlowConsumer, WebSocket,
