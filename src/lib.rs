@@ -50,6 +50,10 @@
 //! it, each other worker with subscribers one piece of mail, and each queue that has something is flushed, with
 //! one write where the socket takes it all. Nothing waits for a timer.
 //!
+//! **A plain request** is looked up in the table of its socket ([`http::routes`]): a listener's or the control
+//! socket's. What both serve is answered in one place ([`http::api`]), by a worker: for the control socket one of them
+//! is asked to ([`http::inquiry`]).
+//!
 //! **A close.** Each has a [`connection::close::CloseReason`]: code, words, and what of the peer still counts. A
 //! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or
 //! `websocket.close_timeout`; then the task ends, and a guard takes the connection out of everything.
@@ -85,6 +89,7 @@
 //! - A reload is taken whole or not at all, and drops nobody but those whose key it withdraws.
 //! - A panic in a connection's task is the end of that connection, with 1011; one within the hub is the
 //!   worker's, and so the process's.
+//! - A key verifies its own algorithm, and nothing that a token says of keys is looked at.
 //! - No secret, token, query or payload is in a log, an error or `Debug` output. What a client causes is no
 //!   error in the log, and is limited.
 //!
