@@ -177,7 +177,7 @@ fn a_server_with_a_secret_is_started_as_it_stands() {
 fn a_shell_takes_the_completions_as_it_stands() {
     let shell = Shell::new();
     let out = shell.run(&format!("{}complete -p philote", block("sh completions"))).well();
-    assert!(out.contains("complete -F"), "{out}");
+    assert!(out.contains("-F _philote philote"), "{out}");
 }
 
 fn url(port: &str) -> String {
