@@ -25,6 +25,8 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod proxied;
+mod proxy_protocol;
 mod readme;
 mod refusals;
 mod reload;
