@@ -25,6 +25,8 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod proxied;
+mod proxy_protocol;
 mod public_keys;
 mod readme;
 mod refusals;
