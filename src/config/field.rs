@@ -150,6 +150,7 @@ impl Field {
             Self::Header(lens) => {
                 *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
             }
+            Self::Text(lens) => *(lens.get_mut)(config) = Some(scalar::some_text(node)?),
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
