@@ -146,7 +146,6 @@ impl Field {
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
             }
-            Self::Text(lens) => *(lens.get_mut)(config) = Some(scalar::some_text(node)?),
             Self::Header(lens) => {
                 *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
             }
