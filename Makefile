@@ -17,7 +17,7 @@ ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif
 
-.PHONY: build run server test test-deps conformance deb install uninstall clean help
+.PHONY: build run server man completions test test-deps conformance deb install uninstall clean help
 .DEFAULT_GOAL := build
 
 build: ## build the release binary (the default)
@@ -36,6 +36,12 @@ run: build ## build, and serve with the defaults; ARGS='--config FILE' for other
 	@exec $(PHILOTE) serve $(ARGS)
 
 server: run ## the same as `make run`
+
+# One program writes both; it is made of the same definitions as philote.
+man: ## write the manual pages into target/man
+	$(CARGO) run --locked --quiet --release --example manual -- $(TARGET_DIR)
+
+completions: man ## write the completions for bash, zsh and fish into target/completions
 
 test: ## run all tests that this machine can; as root on Debian it installs what they need first
 	@tests/run

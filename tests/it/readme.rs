@@ -46,6 +46,7 @@ fn every_block_is_known() {
         "sh try",
         "sh talk",
         "sh serve",
+        "sh completions",
         "json publish",
         "json delivery",
         "js client",
@@ -171,6 +172,13 @@ fn a_server_with_a_secret_is_started_as_it_stands() {
     shell.run("philote publish news 'the tools find the secret'").well();
     let without = Shell::new().set("PHILOTE_URL", &url(&port));
     assert_eq!(without.run("philote publish news x").code, Some(77));
+}
+
+#[test]
+fn a_shell_takes_the_completions_as_it_stands() {
+    let shell = Shell::new();
+    let out = shell.run(&format!("{}complete -p philote", block("sh completions"))).well();
+    assert!(out.contains("-F _philote philote"), "{out}");
 }
 
 fn url(port: &str) -> String {
