@@ -6,6 +6,9 @@ DESTDIR ?=
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PHILOTE := $(TARGET_DIR)/release/philote
+# What the static binary is for, as Rust calls it.
+TARGET ?= $(shell uname -m)-unknown-linux-gnu
+STATIC := $(TARGET_DIR)/$(TARGET)/release/philote
 DOCDIR := $(PREFIX)/share/doc/philote
 
 # The path of the configuration is compiled in. Handed over only where it is not the default, so
@@ -17,7 +20,8 @@ ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif
 
-.PHONY: build run server man completions test test-deps conformance deb install uninstall clean help
+.PHONY: build run server man completions test test-deps conformance deb rpm static tarball image install uninstall \
+  repository release clean help
 .DEFAULT_GOAL := build
 
 build: ## build the release binary (the default)
@@ -73,6 +77,23 @@ uninstall: ## remove what `make install` has put there, except the configuration
 	rm -f "$(DESTDIR)$(PREFIX)/bin/philote"
 	rm -rf "$(DESTDIR)$(DOCDIR)"
 	@echo "$(DESTDIR)$(SYSCONFDIR)/philote is kept: remove it yourself if you want it gone"
+
+rpm: build ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
+	@packaging/rpm/build "$(PHILOTE)" "$(TARGET_DIR)/rpm"
+
+# A static program finds no function by its name while it runs, which is how `getrandom` looks for the system call of
+# that name; it would read /dev/urandom instead, which an empty root lacks.
+STATIC_FLAGS := -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
+
+# A target that is named keeps these flags from build scripts, which run here and now.
+static: ## build a static binary, for TARGET
+	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' $(CARGO) build --locked --release --target $(TARGET)
+
+tarball: static ## pack a static binary and what goes with it, in target/tarball
+	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball"
+
+image: static ## make a container image of the static binary with buildah, in target/image
+	@packaging/image "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/image"
 
 clean: ## remove what was built
 	$(CARGO) clean
