@@ -124,7 +124,7 @@ pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer, pending: Pendin
                 if socket.write_all(refusal::TIMED_OUT).await.is_ok() {
                     socket.shutdown_write();
                 }
-                visit.front.note_refused(peer, "handshake took too long");
+                visit.front.note_refused(peer, refusal::TIMED_OUT_NAME);
             }
         }
     }
