@@ -49,6 +49,10 @@
 //! it, each other worker with subscribers one piece of mail, and each queue that has something is flushed, with
 //! one write where the socket takes it all. Nothing waits for a timer.
 //!
+//! **A plain request** is looked up in the table of its socket ([`http::routes`]): a listener's or the control
+//! socket's. What both serve is answered in one place ([`http::api`]), by a worker: for the control socket one of them
+//! is asked to ([`http::inquiry`]).
+//!
 //! **A close.** Each has a [`connection::close::CloseReason`]: code, words, and what of the peer still counts. A
 //! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or
 //! `websocket.close_timeout`; then the task ends, and a guard takes the connection out of everything.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize};
 use std::time::Instant;
 
+use super::inquiry::Everyone;
 use super::pending::PendingSockets;
 use super::rules::Rules;
 use crate::connection::close::CloseReason;
@@ -54,13 +55,20 @@ pub struct Front {
     pub connections: Rc<Connections>,
     /// What all workers share.
     pub shared: Arc<Shared>,
+    /// The lines to all workers, this one's among them.
+    pub everyone: Everyone,
     rules: RefCell<Arc<Rules>>,
 }
 
 impl Front {
     /// With nothing pending.
-    pub fn new(connections: Rc<Connections>, shared: Arc<Shared>, rules: Arc<Rules>) -> Rc<Front> {
-        Rc::new(Front { connections, shared, rules: RefCell::new(rules) })
+    pub fn new(
+        connections: Rc<Connections>,
+        shared: Arc<Shared>,
+        everyone: Everyone,
+        rules: Arc<Rules>,
+    ) -> Rc<Front> {
+        Rc::new(Front { connections, shared, everyone, rules: RefCell::new(rules) })
     }
 
     /// The rules in force.

@@ -13,9 +13,10 @@ use std::time::SystemTime;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use uuid::Uuid;
 
+use super::answer::Answer;
 use super::refusal::Refusal;
 use super::rules::Admission;
-use super::{Answer, Front, Upgrade, origin, token};
+use super::{Front, Upgrade, origin, token};
 use crate::auth;
 use crate::connection::{Identity, Peer, Place, Reservation};
 

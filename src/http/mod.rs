@@ -6,14 +6,24 @@
 //!
 //! - [`rules`]: what handshakes go by, replaced as a whole. `token`: where a request's token is.
 //!   `origin`: whether it may come from there. `refusal`: every other answer than 101.
-//! - `plain`: `/healthz`, `/readyz`, `/api/info`.
+//!
+//! Plain requests:
+//!
+//! - `plain`: the table of what a listener serves, in the form of [`routes`]; the control socket has its own.
+//! - [`health`], [`api`]: what is served, on both.
+//! - [`answer`]: how every answer looks. [`inquiry`]: what one request asks of all workers.
 
+pub mod answer;
+pub mod api;
 pub mod front;
 mod handshake;
+pub mod health;
+pub mod inquiry;
 mod origin;
 pub mod pending;
 mod plain;
 mod refusal;
+pub mod routes;
 pub mod rules;
 mod token;
 
@@ -24,27 +34,26 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::connection::socket::Socket;
 use crate::connection::{Identity, Peer, Reservation};
+use answer::Answer;
 pub use front::Front;
 use pending::Pending;
 
 /// How long a connection that has had an answer may wait before it asks again.
 const IDLE: Duration = Duration::from_secs(15);
+/// How long a plain request may take that is being answered; whoever answers has shorter bounds of its own.
+const ANSWERING: Duration = Duration::from_secs(180);
 /// The most header fields of a request; hyper's default, kept since browsers send about 20.
 const MAX_HEADERS: usize = 100;
-
-type Answer = Response<Full<Bytes>>;
 
 /// What a handshake that succeeded leaves for the socket.
 struct Upgrade {
@@ -150,7 +159,8 @@ async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
             }
         }
     } else {
-        plain::answer(&visit.front, visit.peer, &request)
+        visit.until.set(Instant::now() + ANSWERING);
+        plain::answer(&visit.front, visit.peer, request).await
     };
     visit.answered.set(visit.answered.get() + 1);
     visit.until.set(Instant::now() + IDLE);

@@ -30,6 +30,7 @@ use crate::connection::socket::Socket;
 use crate::connection::{Connection, Connections};
 use crate::connection::{Settings, View};
 use crate::http::front::Shared;
+use crate::http::inquiry::{self, Everyone, Inquiries};
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
 use crate::hub::Hub;
@@ -52,6 +53,8 @@ struct Start {
     application: NewApplication,
     mailboxes: Vec<mpsc::Sender<Envelope>>,
     mailbox: Mailbox,
+    everyone: Everyone,
+    inquiries: Inquiries,
     told: mpsc::Receiver<Command>,
 }
 
@@ -68,8 +71,8 @@ fn run(start: Start) {
 }
 
 async fn live(start: Start) {
-    let Start { me, placement, shared, rules, settings, application, mailboxes, mailbox, told } =
-        start;
+    let Start { me, placement, shared, rules, settings, application, told, .. } = start;
+    let Start { mailboxes, mailbox, everyone, inquiries, .. } = start;
     let connections = Connections::new(
         Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
         me,
@@ -78,10 +81,11 @@ async fn live(start: Start) {
         application(),
     );
     let started = shared.started;
-    let front = Front::new(connections.clone(), shared, rules);
+    let front = Front::new(connections.clone(), shared, everyone, rules);
     // None of them ends but by a panic, in it or in the hub.
     let mut tasks = JoinSet::new();
     tasks.spawn_local(mailbox.take_all(connections.clone()));
+    tasks.spawn_local(inquiry::take_all(front.clone(), inquiries));
     tasks.spawn_local(ping(connections.clone()));
     tasks.spawn_local(tick(connections.clone(), started));
     // A task of its own, so that it stands in line behind those whose work it ends.

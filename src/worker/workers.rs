@@ -16,6 +16,7 @@ use crate::connection::socket::AcceptedSocket;
 use crate::connection::{Application, Peer};
 use crate::connection::{Settings, View};
 use crate::http::front::Shared;
+use crate::http::inquiry::{self, Everyone};
 use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
 use crate::hub::mail::{MAX_WORKERS, WorkerId};
@@ -76,6 +77,7 @@ pub struct Workers {
     threads: Vec<JoinHandle<()>>,
     next: AtomicUsize,
     shared: Arc<Shared>,
+    everyone: Everyone,
 }
 
 /// Hears of workers that end.
@@ -118,14 +120,16 @@ impl Workers {
         let count = shared.counters.len();
         let placement = Placement::new(count);
         let (mailboxes, receivers) = mailbox::mailboxes(count);
+        let (everyone, ends) = inquiry::lines(count);
         let (say_broken, broken) = mpsc::channel(count.max(1));
         let mut workers = Workers {
             commands: Vec::with_capacity(count),
             threads: Vec::with_capacity(count),
             next: AtomicUsize::new(0),
             shared: shared.clone(),
+            everyone: everyone.clone(),
         };
-        for (number, mailbox) in receivers.into_iter().enumerate() {
+        for (number, (mailbox, inquiries)) in receivers.into_iter().zip(ends).enumerate() {
             let (commands, told) = mpsc::channel(COMMANDS);
             let me = WorkerId(number as u8);
             let start = Start {
@@ -137,6 +141,8 @@ impl Workers {
                 application,
                 mailboxes: mailboxes.clone(),
                 mailbox,
+                everyone: everyone.clone(),
+                inquiries,
                 told,
             };
             let end = SayBroken(me, say_broken.clone());
@@ -149,6 +155,11 @@ impl Workers {
             workers.threads.push(thread);
         }
         Ok((workers, Broken(broken)))
+    }
+
+    /// The lines by which requests ask them.
+    pub fn everyone(&self) -> &Everyone {
+        &self.everyone
     }
 
     /// Gives a newly accepted socket to the next worker in turn.
