@@ -41,6 +41,8 @@ pub(super) enum Field {
     Group(Lens<Option<String>>),
     /// Addresses.
     Listen(Lens<Option<Vec<ListenAddress>>>),
+    /// Addresses that serve metrics alone, or `"off"`.
+    ListenForMetrics(Lens<Vec<ListenAddress>>),
     /// Origins.
     Origins(Lens<Vec<AllowedOrigin>>),
     /// A secret in the configuration itself.
@@ -61,7 +63,11 @@ impl Field {
     pub(super) fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::Listen(_) | Self::Origins(_) | Self::PreviousSecrets | Self::PreviousSecretFiles
+            Self::Listen(_)
+                | Self::ListenForMetrics(_)
+                | Self::Origins(_)
+                | Self::PreviousSecrets
+                | Self::PreviousSecretFiles
         )
     }
 
@@ -71,6 +77,20 @@ impl Field {
             Self::Listen(lens) => {
                 let entries = items(node, |item| ListenAddress::parse(scalar::text(item)?))?;
                 *(lens.get_mut)(config) = Some(entries.into_iter().flatten().collect());
+                Ok(())
+            }
+            Self::ListenForMetrics(lens) => {
+                let is_off = match &node.value {
+                    // A variable is a list in any case.
+                    Value::Array(items) => matches!(&items[..], [only] if scalar::is_off(only)),
+                    _ => scalar::is_off(node),
+                };
+                *(lens.get_mut)(config) = if is_off {
+                    Vec::new()
+                } else {
+                    let entries = items(node, |item| listen::for_metrics(scalar::text(item)?))?;
+                    entries.into_iter().flatten().collect()
+                };
                 Ok(())
             }
             Self::Origins(lens) => {
@@ -130,6 +150,7 @@ impl Field {
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
+            | Self::ListenForMetrics(_)
             | Self::Origins(_)
             | Self::PreviousSecrets
             | Self::PreviousSecretFiles => {}
@@ -165,6 +186,10 @@ impl Field {
             Self::Mode(lens) => quote(&format!("{:04o}", (lens.get)(config))),
             Self::Group(lens) => quote((lens.get)(config).as_deref()?),
             Self::Listen(_) => list(config.listen_addresses()),
+            Self::ListenForMetrics(lens) => match &(lens.get)(config)[..] {
+                [] => quote("off"),
+                addresses => list(addresses),
+            },
             Self::Origins(lens) => list((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
@@ -192,6 +217,7 @@ impl Field {
             Self::Mode(_) => "\"0000\" to \"0777\"".into(),
             Self::Group(_) => "a group's name or number".into(),
             Self::Listen(_) => "addresses".into(),
+            Self::ListenForMetrics(_) => "addresses, or \"off\"".into(),
             Self::Origins(_) => "origins".into(),
             Self::Secret => "text".into(),
             Self::SecretFile => "an absolute path".into(),

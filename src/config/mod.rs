@@ -57,7 +57,8 @@ pub use overridden::reload_warnings;
 pub use reference::{Entry, example, markdown_table, reference};
 pub use secret::Secret;
 pub use sections::{
-    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Shutdown, SlowConsumer, WebSocket,
+    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Metrics, Shutdown, SlowConsumer,
+    WebSocket,
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};

@@ -1,9 +1,11 @@
-//! Owns the plain sections of the configuration: limits, websocket, log, shutdown, control.
+//! Owns the plain sections of the configuration: limits, websocket, log, metrics, shutdown,
+//! control.
 //! Units, ranges and documentation of each key stand in `keys.rs`, once.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ListenAddress;
 use super::word::words;
 
 /// The section `limits`; sizes in bytes.
@@ -150,6 +152,13 @@ pub enum LogFormat {
 }
 
 words!(LogFormat { Text = "text", Json = "json" });
+
+/// The section `metrics`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Where they are read; nowhere where it is empty.
+    pub listen: Vec<ListenAddress>,
+}
 
 /// The section `shutdown`.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 
 use super::listeners::End;
+use super::metrics::Exposition;
 use super::socket_file::SocketFile;
 use crate::connection::Peer;
 use crate::connection::socket::AcceptedSocket;
@@ -140,12 +141,30 @@ fn as_peer(peer: SocketAddr) -> Peer {
     Peer::Address(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
-/// Accepts until it is told to stop, giving each socket to a worker. Rests where descriptors have run out:
+/// Where accepted sockets go.
+#[derive(Debug)]
+pub(super) enum To {
+    /// To a worker, as clients.
+    Workers(Arc<Workers>),
+    /// To whoever serves metrics.
+    Exposition(Arc<Exposition>),
+}
+
+impl To {
+    async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
+        match self {
+            To::Workers(workers) => workers.accept(socket, peer).await,
+            To::Exposition(exposition) => exposition.accept(socket).await,
+        }
+    }
+}
+
+/// Accepts until it is told to stop, giving each socket to whom it is for. Rests where descriptors have run out:
 /// those that are connected go on, those that wait stay in the kernel's queue.
 pub(super) async fn accept_until(
     mut stop: oneshot::Receiver<End>,
     listener: Arc<Listener>,
-    workers: Arc<Workers>,
+    to: To,
 ) {
     let mut rest = REST;
     let mut warned: Option<Instant> = None;
@@ -154,7 +173,7 @@ pub(super) async fn accept_until(
             accepted = listener.accept() => accepted,
             end = &mut stop => {
                 if end == Ok(End::Emptied) {
-                    empty(&listener, &workers).await;
+                    empty(&listener, &to).await;
                 }
                 return;
             }
@@ -162,7 +181,7 @@ pub(super) async fn accept_until(
         match accepted {
             Ok((socket, peer)) => {
                 rest = REST;
-                workers.accept(socket, peer).await;
+                to.accept(socket, peer).await;
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
@@ -183,19 +202,19 @@ pub(super) async fn accept_until(
 }
 
 /// Accepts whoever has come, since closing the listener resets them: also those whose handshake is under way.
-async fn empty(listener: &Listener, workers: &Workers) {
+async fn empty(listener: &Listener, to: &To) {
     listener.step_aside();
-    accept_waiting(listener, workers).await;
+    accept_waiting(listener, to).await;
     tokio::time::sleep(LAST_STEP).await;
-    accept_waiting(listener, workers).await;
+    accept_waiting(listener, to).await;
 }
 
 /// Accepts until the kernel has nobody more. The runtime is not asked: it knows of those only who had come when it
 /// last looked.
-async fn accept_waiting(listener: &Listener, workers: &Workers) {
+async fn accept_waiting(listener: &Listener, to: &To) {
     loop {
         match listener.accept_now() {
-            Ok((socket, peer)) => workers.accept(socket, peer).await,
+            Ok((socket, peer)) => to.accept(socket, peer).await,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => return,
         }
