@@ -119,18 +119,17 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     let listeners = Listeners::start(bound, config, workers.clone(), exposition);
     shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
     warn_of_ignored(&listeners, &loaded.settings);
-    if listeners.are_given(Purpose::Clients) {
-        if config.auth.accepts_empty_key()
-            && !config.auth.allow_empty_secret
-            && listeners.reach_beyond_loopback(Purpose::Clients)
-        {
-            tracing::error!(
-                event = "empty_secret",
-                "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
-                 sign tokens; set a secret, or auth.allow_empty_secret = true"
-            );
-            return Err(78);
-        }
+    if listeners.are_given(Purpose::Clients)
+        && config.auth.accepts_empty_key()
+        && !config.auth.allow_empty_secret
+        && listeners.reach_beyond_loopback(Purpose::Clients)
+    {
+        tracing::error!(
+            event = "empty_secret",
+            "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
+             sign tokens; set a secret, or auth.allow_empty_secret = true"
+        );
+        return Err(78);
     }
     let (asks, questions) = mpsc::channel(ASKS);
     let control = control.map(|socket| {
