@@ -126,6 +126,8 @@ impl Names for Refusals {
         "critical_header",
         "signature",
         "claims",
+        "issuer",
+        "audience",
         "expired",
         "not_yet_valid",
         "issued_in_future",

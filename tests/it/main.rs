@@ -26,6 +26,7 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod public_keys;
 mod readme;
 mod refusals;
 mod reload;
