@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use super::{
-    Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Metrics, Shutdown, WebSocket,
+    Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown, WebSocket,
 };
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
@@ -25,6 +25,8 @@ pub struct Config {
     pub limits: Limits,
     /// The section `websocket`.
     pub websocket: WebSocket,
+    /// The section `proxy`.
+    pub proxy: Proxy,
     /// The section `log`.
     pub log: Log,
     /// The section `metrics`.
@@ -51,7 +53,7 @@ impl Config {
         };
         let mut addresses = listen.clone();
         for address in &mut addresses {
-            if let ListenAddress::Tcp { address, ipv6only } = address
+            if let ListenAddress::Tcp { address, ipv6only, .. } = address
                 && address.ip() == Ipv6Addr::UNSPECIFIED
             {
                 *ipv6only |= listen.iter().any(|other| {
@@ -80,6 +82,7 @@ impl Default for Config {
             auth: Auth::default(),
             limits: Limits::default(),
             websocket: WebSocket::default(),
+            proxy: Proxy::default(),
             log: Log::default(),
             metrics: Metrics::default(),
             shutdown: Shutdown::default(),

@@ -11,7 +11,8 @@ use super::lens::{Lens, Words};
 use super::node::{Node, Value};
 use super::scalar;
 use super::unit::{show_duration, show_size};
-use super::{AllowedOrigin, Config, ListenAddress, LogOutput, listen};
+use super::{AllowedOrigin, Config, ListenAddress, LogOutput, TrustedProxies, TrustedProxy};
+use super::{listen, proxies};
 
 /// What a key holds. Ranges are of what is allowed, both ends in.
 pub(super) enum Field {
@@ -45,6 +46,10 @@ pub(super) enum Field {
     ListenForMetrics(Lens<Vec<ListenAddress>>),
     /// Origins.
     Origins(Lens<Vec<AllowedOrigin>>),
+    /// Networks.
+    Proxies(Lens<TrustedProxies>),
+    /// The name of a header.
+    Header(Lens<String>),
     /// A secret in the configuration itself.
     Secret,
     /// The file of a secret.
@@ -53,10 +58,6 @@ pub(super) enum Field {
     PreviousSecrets,
     /// Files of secrets.
     PreviousSecretFiles,
-    /// Files of public keys.
-    PublicKeys,
-    /// Text of any kind but none at all.
-    Text(Lens<Option<String>>),
 }
 
 /// What is wrong with a value, and where.
@@ -70,13 +71,13 @@ impl Field {
             Self::Listen(_)
                 | Self::ListenForMetrics(_)
                 | Self::Origins(_)
+                | Self::Proxies(_)
                 | Self::PreviousSecrets
                 | Self::PreviousSecretFiles
-                | Self::PublicKeys
         )
     }
 
-    /// Puts the value into the configuration. The five fields of keys are only checked.
+    /// Puts the value into the configuration. The four fields of secrets are only checked.
     pub(super) fn read(&self, config: &mut Config, node: &Node) -> Result<(), Vec<Complaint>> {
         match self {
             Self::Listen(lens) => {
@@ -103,8 +104,13 @@ impl Field {
                     items(node, |item| AllowedOrigin::parse(scalar::text(item)?))?;
                 Ok(())
             }
+            Self::Proxies(lens) => {
+                *(lens.get_mut)(config) =
+                    TrustedProxies(items(node, |item| TrustedProxy::parse(scalar::text(item)?))?);
+                Ok(())
+            }
             Self::PreviousSecrets => items(node, scalar::secret).map(drop),
-            Self::PreviousSecretFiles | Self::PublicKeys => items(node, scalar::path).map(drop),
+            Self::PreviousSecretFiles => items(node, scalar::path).map(drop),
             _ => self.read_one(config, node).map_err(|what| vec![(node.origin.clone(), what)]),
         }
     }
@@ -152,21 +158,23 @@ impl Field {
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
             }
-            Self::Text(lens) => *(lens.get_mut)(config) = Some(scalar::some_text(node)?),
+            Self::Header(lens) => {
+                *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
+            }
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
             | Self::ListenForMetrics(_)
             | Self::Origins(_)
+            | Self::Proxies(_)
             | Self::PreviousSecrets
-            | Self::PreviousSecretFiles
-            | Self::PublicKeys => {}
+            | Self::PreviousSecretFiles => {}
         }
         Ok(())
     }
 
     /// The value as TOML, secrets masked. `None` for the files of secrets, which the configuration
-    /// does not keep, and for a group or a text that is not set.
+    /// does not keep, and for a group that is not set.
     pub(super) fn show(&self, config: &Config) -> Option<String> {
         let shown = match self {
             Self::Count(lens, _) => (lens.get)(config).to_string(),
@@ -198,10 +206,10 @@ impl Field {
                 addresses => list(addresses),
             },
             Self::Origins(lens) => list((lens.get)(config)),
+            Self::Proxies(lens) => list((lens.get)(config).iter()),
+            Self::Header(lens) => quote((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
-            Self::PublicKeys => list(&config.auth.public_keys),
-            Self::Text(lens) => quote((lens.get)(config).as_deref()?),
             Self::SecretFile | Self::PreviousSecretFiles => return None,
         };
         Some(shown)
@@ -228,12 +236,12 @@ impl Field {
             Self::Listen(_) => "addresses".into(),
             Self::ListenForMetrics(_) => "addresses, or \"off\"".into(),
             Self::Origins(_) => "origins".into(),
+            Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
+            Self::Header(_) => "a header's name".into(),
             Self::Secret => "text".into(),
             Self::SecretFile => "an absolute path".into(),
             Self::PreviousSecrets => "at most 4, files counted in".into(),
             Self::PreviousSecretFiles => "absolute paths, at most 4, secrets counted in".into(),
-            Self::PublicKeys => "absolute paths, at most 4".into(),
-            Self::Text(_) => "text".into(),
         }
     }
 }

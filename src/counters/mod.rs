@@ -119,7 +119,7 @@ impl Names for Refusals {
     const NAMES: &'static [&'static str] = &[
         "malformed",
         "not_an_upgrade",
-        "timed_out",
+        "handshake_took_too_long",
         "no_token",
         "token_malformed",
         "algorithm",
@@ -138,5 +138,8 @@ impl Names for Refusals {
         "not_loopback",
         "full",
         "draining",
+        "not_a_trusted_proxy",
+        "no_proxy_header",
+        "proxy_header_took_too_long",
     ];
 }

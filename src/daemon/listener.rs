@@ -1,7 +1,6 @@
 //! A bound listener: accepted from until the process ends, or a reload ends it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +11,10 @@ use tokio::sync::oneshot;
 use super::listeners::End;
 use super::metrics::Exposition;
 use super::socket_file::SocketFile;
+use crate::config::Preamble;
 use crate::connection::Peer;
 use crate::connection::socket::AcceptedSocket;
+use crate::http::Newcomer;
 use crate::worker::Workers;
 
 /// How long accepting rests where descriptors have run out, at first and at most.
@@ -112,7 +113,7 @@ impl Listener {
                 let (socket, peer) = socket2::SockRef::from(listener).accept()?;
                 socket.set_nonblocking(true)?;
                 let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
-                Ok((AcceptedSocket::Tcp(socket.into()), as_peer(peer)))
+                Ok((AcceptedSocket::Tcp(socket.into()), peer.into()))
             }
             Listener::Unix(listener, _) => {
                 let (socket, _) = socket2::SockRef::from(listener).accept()?;
@@ -126,7 +127,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((AcceptedSocket::Tcp(stream.into_std()?), as_peer(peer)))
+                Ok((AcceptedSocket::Tcp(stream.into_std()?), peer.into()))
             }
             Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
@@ -136,16 +137,11 @@ impl Listener {
     }
 }
 
-/// A peer of TCP; one of IPv4 by its own address, also where the listener is of both families.
-fn as_peer(peer: SocketAddr) -> Peer {
-    Peer::Address(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
-}
-
 /// Where accepted sockets go.
 #[derive(Debug)]
 pub(super) enum To {
-    /// To a worker, as clients.
-    Workers(Arc<Workers>),
+    /// To a worker, as clients, who begin with this.
+    Workers(Arc<Workers>, Preamble),
     /// To whoever serves metrics.
     Exposition(Arc<Exposition>),
 }
@@ -153,7 +149,9 @@ pub(super) enum To {
 impl To {
     async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
         match self {
-            To::Workers(workers) => workers.accept(socket, peer).await,
+            To::Workers(workers, preamble) => {
+                workers.accept(Newcomer { socket, peer, preamble: *preamble }).await;
+            }
             To::Exposition(exposition) => exposition.accept(socket).await,
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::bind::{BindError, bind, bind_all, bind_over};
 use super::listener::{Listener, To, accept_until};
 use super::metrics::Exposition;
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, Preamble};
 use crate::worker::Workers;
 
 /// How long those that go may take to hand on whom they have accepted.
@@ -35,6 +35,7 @@ struct Running {
     /// What asked for it; None where the service manager gave it.
     asked: Option<ListenAddress>,
     purpose: Purpose,
+    preamble: Preamble,
     listener: Arc<Listener>,
     /// Ends accepting; what has been accepted by then is served.
     stop: oneshot::Sender<End>,
@@ -83,12 +84,13 @@ pub(super) struct Opened {
     /// What asked for it; None where the service manager gave it.
     pub(super) asked: Option<ListenAddress>,
     pub(super) purpose: Purpose,
+    pub(super) preamble: Preamble,
     pub(super) listener: Listener,
 }
 
 impl Opened {
-    pub(super) fn clients(address: ListenAddress, listener: Listener) -> Opened {
-        Opened { asked: Some(address), purpose: Purpose::Clients, listener }
+    pub(super) fn new(purpose: Purpose, address: ListenAddress, listener: Listener) -> Opened {
+        Opened { purpose, preamble: address.preamble(), asked: Some(address), listener }
     }
 }
 
@@ -116,9 +118,7 @@ pub(super) fn open(config: &Config) -> Result<Bound, Vec<BindError>> {
         let purpose = Purpose::Metrics;
         for address in &config.metrics.listen {
             match bind(address) {
-                Ok(listener) => {
-                    bound.push(Opened { asked: Some(address.clone()), purpose, listener });
-                }
+                Ok(listener) => bound.push(Opened::new(purpose, address.clone(), listener)),
                 Err(fault) => faults.push(fault.of(purpose)),
             }
         }
@@ -141,15 +141,15 @@ impl Listeners {
         listeners
     }
 
-    fn run(&mut self, Opened { asked, purpose, listener }: Opened) {
+    fn run(&mut self, Opened { asked, purpose, preamble, listener }: Opened) {
         let listener = Arc::new(listener);
         let (stop, stopped) = oneshot::channel();
         let to = match purpose {
-            Purpose::Clients => To::Workers(self.workers.clone()),
+            Purpose::Clients => To::Workers(self.workers.clone(), preamble),
             Purpose::Metrics => To::Exposition(self.exposition.clone()),
         };
         let task = tokio::spawn(accept_until(stopped, listener.clone(), to));
-        self.running.push(Running { asked, purpose, listener, stop, task });
+        self.running.push(Running { asked, purpose, preamble, listener, stop, task });
     }
 
     fn of(&self, purpose: Purpose) -> impl Iterator<Item = &Running> {
@@ -166,9 +166,11 @@ impl Listeners {
         self.of(purpose).any(|running| !running.listener.is_local())
     }
 
-    /// The addresses as they were bound.
+    /// The addresses as they were bound, each with what comes before its first request.
     pub(super) fn addresses(&self, purpose: Purpose) -> Vec<String> {
-        self.of(purpose).map(|running| running.listener.address()).collect()
+        let shown =
+            |running: &Running| format!("{}{}", running.listener.address(), running.preamble);
+        self.of(purpose).map(shown).collect()
     }
 
     /// The port of the first for clients that has one; 0 where none has.
@@ -211,9 +213,7 @@ impl Listeners {
             for address in wanted(purpose).iter().filter(is_new) {
                 // An address that overlaps one of ours that goes, such as 0.0.0.0 and 127.0.0.1, is taken over.
                 match bind(address).or_else(|fault| bind_over(address, &leaving, fault)) {
-                    Ok(listener) => {
-                        fresh.push(Opened { asked: Some(address.clone()), purpose, listener });
-                    }
+                    Ok(listener) => fresh.push(Opened::new(purpose, address.clone(), listener)),
                     Err(fault) => faults.push(fault.of(purpose)),
                 }
             }

@@ -14,7 +14,7 @@ pub(super) const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-ty
     connection: close\r\ncontent-length: 29\r\n\r\nthe handshake took too long.\n";
 
 /// The name of that, in log and metrics.
-pub(super) const TIMED_OUT_NAME: &str = "timed_out";
+pub(super) const TIMED_OUT_NAME: &str = "handshake_took_too_long";
 
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -119,6 +119,7 @@ mod tests {
     use crate::auth::Claim;
     use crate::counters::Refusals;
     use crate::counters::tally::Names;
+    use crate::http::newcomer;
 
     /// What comes behind a refusal in their order; the compiler says where one is missing.
     fn after(refusal: Option<Refusal>) -> Option<Refusal> {
@@ -156,6 +157,7 @@ mod tests {
         let mut names: Vec<&str> = std::iter::successors(after(None), |last| after(Some(*last)))
             .map(Refusal::name)
             .chain([TIMED_OUT_NAME])
+            .chain(newcomer::REASONS)
             .collect();
         names.sort_unstable();
         names.dedup();

@@ -59,11 +59,6 @@ fn every_block_is_known() {
         "python sign",
         "js sign",
         "go sign",
-        "sh keys",
-        "toml keys",
-        "python private",
-        "js private",
-        "go private",
         "toml",
         "sh check",
         "env file",
@@ -89,6 +84,7 @@ fn every_block_is_known() {
         "sh metrics",
         "toml metrics",
         "sh control",
+        "toml proxy",
         "env container",
         "yaml kubernetes",
     ];
@@ -239,6 +235,16 @@ fn is_good_environment(shell: &Shell, lines: &str) -> String {
     let done = shell.run("philote check --env-file env --print");
     assert_eq!(done.err, "", "{done:?}");
     done.well()
+}
+
+#[test]
+fn the_configuration_of_proxies_is_good_and_trusts_them() {
+    let shell = Shell::new();
+    shell.dir.write("config.toml", &block("toml proxy"));
+    let out = shell.run("philote check --config config.toml --print").well();
+    let listen = r#"listen = ["127.0.0.1:6380", "127.0.0.1:6381 proxy"]"#;
+    assert!(out.contains(listen), "{out}");
+    assert!(out.contains(r#"proxy.trusted = ["127.0.0.1", "10.1.0.0/16"]"#), "{out}");
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod diff;
 mod faults;
 mod layers;
 mod listeners;
-mod public_keys;
 mod random;
 mod reference;
 mod secrets;

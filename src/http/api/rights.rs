@@ -25,10 +25,8 @@ impl Rights {
         caller: Caller,
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
-        if caller == Caller::Control {
-            return Ok(Rights::All);
-        }
-        origin::judge(&front.rules(), request.headers())?;
+        let Caller::Peer(source) = caller else { return Ok(Rights::All) };
+        origin::judge(&front.rules(), source.sender, request.headers())?;
         Ok(Rights::Granted(handshake::grants(front, request)?))
     }
 
