@@ -17,7 +17,7 @@ ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif
 
-.PHONY: build run server test test-deps conformance install uninstall clean help
+.PHONY: build run server test test-deps conformance deb install uninstall clean help
 .DEFAULT_GOAL := build
 
 build: ## build the release binary (the default)
@@ -45,6 +45,9 @@ test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
+
+deb: build ## make the Debian package, in target/deb; to release it, on Debian 12
+	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb"
 
 $(PHILOTE):
 	$(MAKE) build

@@ -92,6 +92,7 @@
 //! - A reload is taken whole or not at all, and drops nobody but those whose key it withdraws.
 //! - A panic in a connection's task is the end of that connection, with 1011; one within the hub is the
 //!   worker's, and so the process's.
+//! - A key verifies its own algorithm, and nothing that a token says of keys is looked at.
 //! - No secret, token, query or payload is in a log, an error or `Debug` output. What a client causes is no
 //!   error in the log, and is limited.
 //!

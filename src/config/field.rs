@@ -58,6 +58,10 @@ pub(super) enum Field {
     PreviousSecrets,
     /// Files of secrets.
     PreviousSecretFiles,
+    /// Files of public keys.
+    PublicKeys,
+    /// Text of any kind but none at all.
+    Text(Lens<Option<String>>),
 }
 
 /// What is wrong with a value, and where.
@@ -74,10 +78,11 @@ impl Field {
                 | Self::Proxies(_)
                 | Self::PreviousSecrets
                 | Self::PreviousSecretFiles
+                | Self::PublicKeys
         )
     }
 
-    /// Puts the value into the configuration. The four fields of secrets are only checked.
+    /// Puts the value into the configuration. The five fields of keys are only checked.
     pub(super) fn read(&self, config: &mut Config, node: &Node) -> Result<(), Vec<Complaint>> {
         match self {
             Self::Listen(lens) => {
@@ -110,7 +115,7 @@ impl Field {
                 Ok(())
             }
             Self::PreviousSecrets => items(node, scalar::secret).map(drop),
-            Self::PreviousSecretFiles => items(node, scalar::path).map(drop),
+            Self::PreviousSecretFiles | Self::PublicKeys => items(node, scalar::path).map(drop),
             _ => self.read_one(config, node).map_err(|what| vec![(node.origin.clone(), what)]),
         }
     }
@@ -161,6 +166,7 @@ impl Field {
             Self::Header(lens) => {
                 *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
             }
+            Self::Text(lens) => *(lens.get_mut)(config) = Some(scalar::some_text(node)?),
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
@@ -168,13 +174,14 @@ impl Field {
             | Self::Origins(_)
             | Self::Proxies(_)
             | Self::PreviousSecrets
-            | Self::PreviousSecretFiles => {}
+            | Self::PreviousSecretFiles
+            | Self::PublicKeys => {}
         }
         Ok(())
     }
 
     /// The value as TOML, secrets masked. `None` for the files of secrets, which the configuration
-    /// does not keep, and for a group that is not set.
+    /// does not keep, and for a group or a text that is not set.
     pub(super) fn show(&self, config: &Config) -> Option<String> {
         let shown = match self {
             Self::Count(lens, _) => (lens.get)(config).to_string(),
@@ -210,6 +217,8 @@ impl Field {
             Self::Header(lens) => quote((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
+            Self::PublicKeys => list(&config.auth.public_keys),
+            Self::Text(lens) => quote((lens.get)(config).as_deref()?),
             Self::SecretFile | Self::PreviousSecretFiles => return None,
         };
         Some(shown)
@@ -242,6 +251,8 @@ impl Field {
             Self::SecretFile => "an absolute path".into(),
             Self::PreviousSecrets => "at most 4, files counted in".into(),
             Self::PreviousSecretFiles => "absolute paths, at most 4, secrets counted in".into(),
+            Self::PublicKeys => "absolute paths, at most 4".into(),
+            Self::Text(_) => "text".into(),
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! The walk of a load: `files` reads the TOML file and the env file, `document` and `environment`
 //! turn them and the variables into layers of nodes, each key's `Field` reads its node into the
-//! configuration, lowest layer first, `secrets` and `rules` judge what no key can tell alone.
+//! configuration, lowest layer first, `public_keys`, `secrets` and `rules` judge what no key can tell alone.
 
 mod allowed_origin;
 mod auth;
@@ -20,6 +20,7 @@ mod fault;
 mod field;
 mod files;
 mod key;
+mod key_file;
 mod keys;
 mod layer;
 mod lens;
@@ -29,6 +30,8 @@ mod memory;
 mod node;
 mod overridden;
 mod proxies;
+mod public_key;
+mod public_keys;
 mod reference;
 mod report;
 mod rules;
@@ -56,6 +59,7 @@ pub use load::{EnvFile, LoadOptions, Loaded, load};
 pub use memory::available as available_memory;
 pub use overridden::reload_warnings;
 pub use proxies::{TrustedProxies, TrustedProxy};
+pub use public_key::{PublicAlgorithm, PublicKey};
 pub use reference::{Entry, example, markdown_table, reference};
 pub use secret::Secret;
 pub use sections::{

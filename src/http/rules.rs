@@ -63,12 +63,8 @@ impl From<&Config> for Rules {
     fn from(config: &Config) -> Rules {
         Rules {
             admission: Admission::Token,
-            keys: config.auth.accepted_secrets().map(|secret| secret.as_bytes()).collect(),
-            policy: Policy {
-                leeway: config.auth.leeway,
-                max_channels: config.limits.max_channels,
-                max_channel_length: config.limits.max_channel_length,
-            },
+            keys: Keys::from(&config.auth),
+            policy: Policy::from(config),
             withdraws: config.auth.on_withdrawal == OnWithdrawal::Close,
             close_at_expiry: config.auth.close_at_expiry,
             check_origin: config.auth.check_origin,

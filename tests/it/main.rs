@@ -28,6 +28,7 @@ mod origins;
 mod proofs;
 mod proxied;
 mod proxy_protocol;
+mod public_keys;
 mod readme;
 mod refusals;
 mod reload;
