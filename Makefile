@@ -17,7 +17,7 @@ ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif
 
-.PHONY: build run server test test-deps conformance install uninstall clean help
+.PHONY: build run server test test-deps conformance bench bench-plots install uninstall clean help
 .DEFAULT_GOAL := build
 
 build: ## build the release binary (the default)
@@ -45,6 +45,13 @@ test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
+
+bench: build ## measure beside NATS and nchan, for 25 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
+	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
+	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
+
+bench-plots: ## draw benches/plots and the tables of benches/README.md from benches/results.json
+	@benches/plot
 
 $(PHILOTE):
 	$(MAKE) build
