@@ -1,12 +1,13 @@
 //! A connected socket of any kind that a listener accepts.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::SendFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What of ours may wait unsent in the kernel, in bytes: what waits, waits in the outbound queue, where
@@ -84,9 +85,12 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        // Not their own `try_write`: in a process of several threads the C library wraps each of its system calls
+        // in two more calls, for a cancellation of threads that nothing here ever asks for.
+        let send = |socket: BorrowedFd<'_>| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?);
         match self {
-            Socket::Tcp(stream) => stream.try_write(bytes),
-            Socket::Unix(stream) => stream.try_write(bytes),
+            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
         }
     }
 
@@ -96,9 +100,10 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let write = |socket: BorrowedFd<'_>| Ok(rustix::io::writev(socket, pieces)?);
         match self {
-            Socket::Tcp(stream) => stream.try_write_vectored(pieces),
-            Socket::Unix(stream) => stream.try_write_vectored(pieces),
+            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || write(stream.as_fd())),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || write(stream.as_fd())),
         }
     }
 
