@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ def cores():
     """The core of the server and the core of the generator: the first two that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         raise Unfit("the generator and pinning need Linux")
+    if not shutil.which("taskset"):
+        raise Unfit("taskset is missing: apt-get install util-linux")
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise Unfit("two cores are needed: one for the server, one for the generator")

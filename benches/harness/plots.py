@@ -36,15 +36,15 @@ def drawn(results):
     wanted = {
         "subscribers.svg": (
             figures(results, "subscribers-", each),
-            "CPU per delivery as a channel grows, one message under way",
-            "subscribers of the channel, logarithmic",
+            "CPU per delivery as a channel grows",
+            "subscribers of the channel, logarithmic; 1 message under way",
             "server CPU per delivery, µs",
             False,
         ),
         "channels.svg": (
             figures(results, "channels-", each),
-            "CPU per delivery as channels become many, 16 messages under way",
-            "channels with one subscriber each, published to in turn, logarithmic",
+            "CPU per delivery as channels become many",
+            "channels with one subscriber each, logarithmic; published to in turn, 1 message under way",
             "server CPU per delivery, µs",
             False,
         ),
@@ -60,8 +60,8 @@ def drawn(results):
         ),
         "sizes.svg": (
             figures(results, "size-", each),
-            "CPU per delivery as messages grow, 100 subscribers, one message under way",
-            "bytes of data in a message, logarithmic",
+            "CPU per delivery as messages grow",
+            "bytes of data in a message, logarithmic; 100 subscribers, 1 message under way",
             "server CPU per delivery, µs, logarithmic",
             True,
         ),

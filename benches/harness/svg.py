@@ -10,6 +10,7 @@ STYLES = {
     "philote": ("#c2410c", "circle"),
     "nats": ("#1d4ed8", "square"),
     "nchan": ("#15803d", "triangle"),
+    "philote, to one of them": ("#eab308", "circle"),
 }
 
 
@@ -72,7 +73,7 @@ def legend(labels, y):
     for label in labels:
         colour, shape = STYLES[label]
         parts += [mark(shape, x + 6, y - 4, colour), words(x + 18, y, label, "start", 13)]
-        x += 40 + 8 * len(label)
+        x += 44 + 7.5 * len(label)
     return parts
 
 
@@ -140,9 +141,14 @@ def dots(title, x_label, rows, digits="{:,.0f}"):
         parts.append(words(left - 12, y + 4, name, "end", 12))
         ends = across.at(min(row.values())), across.at(max(row.values()))
         parts.append(stroke(ends[0], y, ends[1], y, "#bbb", 2))
-        for label, value in row.items():
+        taken = -math.inf
+        for label, value in sorted(row.items(), key=lambda pair: pair[1]):
             colour, shape = STYLES[label]
-            parts.append(mark(shape, across.at(value), y, colour))
-            parts.append(words(across.at(value), y - 9, digits.format(value), "middle", 10, colour))
+            x, said = across.at(value), digits.format(value)
+            # Below, where it would run into its neighbour above.
+            above = x - taken > 3 * len(said) + 14
+            taken = x + 3 * len(said) if above else taken
+            parts.append(mark(shape, x, y, colour))
+            parts.append(words(x, y - 9 if above else y + 16, said, "middle", 10, colour))
     parts.append(words((left + right) / 2, height - 14, x_label))
     return document(height, title, parts)

@@ -17,14 +17,19 @@ UNITS = {
     "peak_mib": ("PSS at the most, MiB", 1, "{:.1f}"),
     "after_mib": ("PSS after, MiB", 1, "{:.1f}"),
 }
-# Wherever a metric is worth a row: the others are in the JSON file.
-IN_ROWS = [metric for metric in UNITS if metric != "deliveries_per_read"]
+# What of a group is worth a row: the rest is in the JSON file.
+SHOWN = {
+    "throughput": ["deliveries_per_cpu_s"],
+    "subscribers": ["cpu_us_each"],
+    "channels": ["cpu_us_each", "kib_per_channel"],
+    "sizes": ["cpu_us_each"],
+}
 
 
 def rows(results):
     """Lines of cells: shape, metric, then for each label its figure and, of its peers, how many times theirs."""
     for shape in results["shapes"].values():
-        for metric in IN_ROWS:
+        for metric in SHOWN.get(shape["group"], UNITS):
             figures = {
                 label: figure[metric] for label, figure in shape["figures"].items() if metric in figure
             }
@@ -63,6 +68,33 @@ def table(results, group):
     return lines
 
 
+# What README.md tells: shape, metrics, and how it is put there.
+HEADLINES = (
+    ("fanout-100x1", ["deliveries_per_cpu_s"], "deliveries per CPU second, thousands: 100 subscribers, 1 message under way"),
+    ("fanout-100x16", ["deliveries_per_cpu_s"], "the same, 16 under way"),
+    ("fanout-1000x16", ["deliveries_per_cpu_s"], "the same, 1,000 subscribers, 16 under way"),
+    ("latency-1000", ["p50_ms", "p99_ms"], "delivery times with 1,000 subscribers at 100 messages a second, p50 / p99, ms"),
+    ("idle-own-channels", ["kib_per_connection"], "memory of an idle connection, KiB"),
+    ("handshakes", ["handshakes_per_cpu_s"], "handshakes per CPU second"),
+)
+
+
+def headline(results):
+    """The few rows for those who will not read them all, each with what measures it again."""
+    labels = list(results["servers"])
+    lines = [["", *labels, "again"]]
+    for name, metrics, title in HEADLINES:
+        figures = results["shapes"][name]["figures"]
+        cells = [
+            " / ".join(written(metric, figures[label][metric]) for metric in metrics)
+            if label in figures and "error" not in figures[label]
+            else ""
+            for label in labels
+        ]
+        lines.append([title, *cells, f"`make bench SHAPES={name}`"])
+    return lines
+
+
 def text(lines):
     """Lines of cells in columns."""
     widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
@@ -74,11 +106,19 @@ def text(lines):
 
 def markdown(lines):
     """Lines of cells as a table of Markdown."""
+    if not lines:
+        yield "Not measured."
+        return
     heading, *body = lines
     yield "| " + " | ".join(heading) + " |"
-    yield "|" + "|".join(["---", "---"] + ["--:"] * (len(heading) - 2)) + "|"
+    yield "|" + "|".join("--:" if is_figure(body, at) else "---" for at in range(len(heading))) + "|"
     for line in body:
         yield "| " + " | ".join(line) + " |"
+
+
+def is_figure(body, at):
+    """Whether a column holds figures, which stand on the right."""
+    return all(not line[at] or line[at][0].isdigit() for line in body)
 
 
 def verdicts(results):

@@ -7,6 +7,9 @@ EACH = Metric("cpu_us_each", "server.cpu_us_each")
 SUBSCRIBERS = (10, 100, 1_000, 10_000)
 CHANNELS = (1, 10, 100, 1_000, 10_000, 100_000)
 SIZES = (16, 64, 256, 1_024, 4_096, 16_384, 65_536)
+# What publishes to one of the channels only, where others publish to all in turn.
+SAME = "philote, to one of them"
+CONNECTIONS = 100
 RUNS = 3
 SECONDS = 0.8
 
@@ -31,25 +34,30 @@ def subscribers(bench):
 
 
 def channels(bench):
-    """More and more channels with one subscriber each, up to 1,000 on a connection; messages to all of them in turn,
-    16 under way. nchan's connections have one channel each, so it has no part in it."""
+    """More and more channels with one subscriber each, on 100 connections; one message under way, so that each is a
+    read and a write of its own however many there are. nchan's connections have one channel each: it has no part."""
     able = [server for server in bench.servers if server.name != "nchan"]
     kib = Metric("kib_per_channel", "server_memory.per_channel.pss_kib")
     return [
         Shape(
             name=f"channels-{count}",
-            title=f"{count:,} channels of one subscriber each, 16 messages under way",
+            title=f"{count:,} channel{'s'[: count - 1]} with one subscriber each, 1 message under way",
             variants=[
-                Variant(server.name, server, f"channels --channels {count} --inflight 16 --messages {{messages}}")
-                for server in able
+                *(Variant(server.name, server, words_of(count)) for server in able),
+                Variant(SAME, bench.philote, f"{words_of(count)} --busy 1"),
             ],
             metrics=[EACH, PER_SECOND, kib],
             runs=RUNS,
-            first_guess=20_000,
-            seconds=SECONDS,
+            first_guess=2_000,
+            seconds=SECONDS / 2,
         )
         for count in CHANNELS
     ]
+
+
+def words_of(count):
+    """Arguments of wsload."""
+    return f"channels --channels {count} --per-conn {-(-count // CONNECTIONS)} --inflight 1 --messages {{messages}}"
 
 
 def sizes(bench):
