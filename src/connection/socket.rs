@@ -15,6 +15,13 @@ use tokio::net::{TcpStream, UnixStream};
 /// before its queue grows at all.
 const NOT_SENT_LOW_WATER: u32 = 128 * 1024;
 
+/// A peer that has gone is an error to us, not a signal. Apple has no such flag; there, as everywhere, the
+/// signal is ignored from the start of the process on.
+#[cfg(target_vendor = "apple")]
+const SEND_FLAGS: SendFlags = SendFlags::empty();
+#[cfg(not(target_vendor = "apple"))]
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -87,7 +94,7 @@ impl Socket {
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         // Not their own `try_write`: in a process of several threads the C library wraps each of its system calls
         // in two more calls, for a cancellation of threads that nothing here ever asks for.
-        let send = |socket: BorrowedFd<'_>| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?);
+        let send = |socket: BorrowedFd<'_>| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?);
         match self {
             Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
             Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),

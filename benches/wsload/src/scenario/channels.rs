@@ -103,7 +103,7 @@ pub fn run(context: &Context<'_>, options: &Options) -> Ran {
         return Err(Failure::unreached("this target takes one channel a connection: --per-conn 1"));
     }
     let busy = options.busy.unwrap_or(options.channels).min(options.channels);
-    if busy % STRIDE == 0 {
+    if busy.is_multiple_of(STRIDE) {
         return Err(Failure::unreached(format!("choose no multiple of {STRIDE} channels")));
     }
     let names: Vec<String> = (0..options.channels).map(|n| context.channel(n)).collect();
