@@ -130,7 +130,7 @@ fn the_quick_start_is_two_commands_of_the_makefile() {
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .chain(inline.iter().map(|(code, _)| code.as_str()))
-        .filter_map(|command| command.strip_prefix("make "))
+        .filter_map(|command| command.strip_prefix("make ")?.split_whitespace().next())
         .collect();
     assert!(targets.len() > 2);
     for target in targets {
