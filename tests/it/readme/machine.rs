@@ -8,12 +8,8 @@ use crate::support::dir::Dir;
 use crate::support::tools::{in_tests, require_tool, skip};
 
 /// What of the README the machine is given, and what it is called there.
-const BLOCKS: [(&str, &str); 15] = [
-    ("sh account", "account.sh"),
-    ("toml service", "service.toml"),
-    ("ini philote.service", "philote.service"),
+const BLOCKS: [(&str, &str); 11] = [
     ("sh service", "service.sh"),
-    ("ini philote.socket", "philote.socket"),
     ("sh activate", "activate.sh"),
     ("sh deactivate", "deactivate.sh"),
     ("sh instances", "instances.sh"),
@@ -24,6 +20,16 @@ const BLOCKS: [(&str, &str); 15] = [
     ("sh withdraw", "withdraw.sh"),
     ("sh journal", "journal.sh"),
     ("text logrotate", "logrotate"),
+];
+
+/// What `make install` installs for systemd, and what it runs then.
+const INSTALLED: [&str; 6] = [
+    "packaging/config.toml",
+    "packaging/settle",
+    "systemd/philote.service",
+    "systemd/philote.socket",
+    "systemd/philote.sysusers",
+    "systemd/philote@.service",
 ];
 
 #[test]
@@ -42,7 +48,8 @@ fn on_a_machine_with_systemd_it_all_works_as_it_stands() {
     let output = Command::new(project.join("packaging/tests/booted-debian"))
         .arg("trixie")
         .arg(in_tests("it/readme/machine"))
-        .args([env!("CARGO_BIN_EXE_philote").into(), project.join("config.example.toml")])
+        .arg(env!("CARGO_BIN_EXE_philote"))
+        .args(INSTALLED.map(|file| project.join(file)))
         .args(blocks)
         .stdin(Stdio::null())
         .output()

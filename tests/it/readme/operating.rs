@@ -45,6 +45,12 @@ impl Administered {
     }
 }
 
+/// A file of the project.
+fn shipped(path: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(path).expect("it is shipped")
+}
+
 #[test]
 fn whoever_knows_nginx_finds_the_counterparts() {
     let there = Administered::with("limits.max_connections = 1\nworkers = 2");
@@ -233,7 +239,8 @@ fn a_secret_is_rotated_and_withdrawn_as_it_stands() {
     let here = |info: &str| with(&block(info), "/etc/philote", &place);
     dir.write("secret", &format!("{}\n", "0ld".repeat(20)));
     let there = Administered::start(|control| {
-        Setup::new(&format!("{control}{}", here("toml service"))).without_secret()
+        let config = with(&shipped("packaging/config.toml"), "/etc/philote", &place);
+        Setup::new(&format!("{control}{config}")).without_secret()
     });
     let secret = || std::fs::read_to_string(dir.path().join("secret")).expect("a secret");
     let claims = r#"{"read":["c"],"write":["c"]}"#;
@@ -339,6 +346,7 @@ fn a_log_file_is_rotated_as_it_stands() {
     let file = dir.path().join("philote.log");
     let server = Server::with(&format!("log.output = {file:?}"));
     let snippet = block("text logrotate");
+    assert!(shipped("packaging/logrotate").ends_with(&snippet));
     let snippet = with(&snippet, "/var/log/philote/philote.log", &file.display().to_string());
     let kill = "systemctl kill --signal=SIGUSR1 --kill-who=main philote.service";
     let signal = format!("kill -USR1 {}", server.pid());
@@ -368,39 +376,8 @@ fn setting(unit: &str, name: &str) -> String {
 }
 
 #[test]
-fn the_units_are_as_systemd_wants_them_without_a_word() {
-    if require_tool("systemd-analyze", "apt install systemd").is_none() {
-        return;
-    }
-    let shell = Shell::new();
-    let service = block("ini philote.service");
-    shell.dir.write("philote.service", &with(&service, "/usr/bin", &binaries()));
-    shell.dir.write("philote.socket", &block("ini philote.socket"));
-    let there = shell.dir.path().display().to_string();
-    let instances = with(&block("sh instances"), "/etc/systemd/system", &there);
-    let nothing = "systemctl() { :; }\nphilote() { :; }\n";
-    shell.run(&format!("{nothing}{instances}")).well();
-    let template = std::fs::read_to_string(shell.dir.path().join("philote@.service")).expect("it");
-    assert!(
-        template.contains(" --config /etc/philote/%i.toml --env-file=-/etc/default/philote-%i")
-    );
-    assert_eq!(setting(&template, "RuntimeDirectory"), "philote-%i");
-    let verify = "systemd-analyze verify --man=no philote.service philote.socket";
-    let done = shell.run(&format!(
-        "{verify} && cp philote@.service philote@chat.service && {verify} ./philote@chat.service"
-    ));
-    assert_eq!((done.code, &*done.out, &*done.err), (Some(0), "", ""), "{done:?}");
-}
-
-/// The directory of the binary under test.
-fn binaries() -> String {
-    let path = std::path::Path::new(env!("CARGO_BIN_EXE_philote"));
-    path.parent().expect("a directory").display().to_string()
-}
-
-#[test]
 fn the_unit_goes_with_the_defaults_and_the_exit_codes() {
-    let unit = block("ini philote.service");
+    let unit = shipped("systemd/philote.service");
     let patience: u64 = number(setting(&unit, "TimeoutStopSec").trim_end_matches('s'));
     let drain = reference().into_iter().find(|entry| entry.key == "shutdown.drain_timeout");
     let drain = drain.expect("the key").default;
