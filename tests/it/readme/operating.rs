@@ -239,8 +239,7 @@ fn a_secret_is_rotated_and_withdrawn_as_it_stands() {
     let here = |info: &str| with(&block(info), "/etc/philote", &place);
     dir.write("secret", &format!("{}\n", "0ld".repeat(20)));
     let there = Administered::start(|control| {
-        let config = with(&shipped("packaging/config.toml"), "/etc/philote", &place);
-        Setup::new(&format!("{control}{config}")).without_secret()
+        Setup::new(&format!("{control}{}", here("toml service"))).without_secret()
     });
     let secret = || std::fs::read_to_string(dir.path().join("secret")).expect("a secret");
     let claims = r#"{"read":["c"],"write":["c"]}"#;
@@ -365,25 +364,4 @@ fn a_log_file_is_rotated_as_it_stands() {
     });
     let old = std::fs::read_to_string(file.with_extension("log.1")).expect("the old file");
     assert!(old.contains("event=ready") && !old.contains("event=status"), "{old}");
-}
-
-// The unit.
-
-/// What a setting of the unit is set to.
-fn setting(unit: &str, name: &str) -> String {
-    let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    line.unwrap_or_else(|| panic!("no {name}=")).to_owned()
-}
-
-#[test]
-fn the_unit_goes_with_the_defaults_and_the_exit_codes() {
-    let unit = shipped("systemd/philote.service");
-    let patience: u64 = number(setting(&unit, "TimeoutStopSec").trim_end_matches('s'));
-    let drain = reference().into_iter().find(|entry| entry.key == "shutdown.drain_timeout");
-    let drain = drain.expect("the key").default;
-    assert!(patience > number(drain.trim_matches('"').trim_end_matches('s')), "{drain}");
-    let rows = table("exit code");
-    for code in setting(&unit, "RestartPreventExitStatus").split(' ') {
-        assert!(rows.iter().any(|row| row[0] == code), "{code}");
-    }
 }
