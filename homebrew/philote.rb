@@ -79,12 +79,13 @@ class Philote < Formula
     ENV["PHILOTE_CONFIG"] = (testpath/"config.toml").to_s
 
     # Each says in a line of its own when it is ready.
-    server = IO.popen([bin/"philote", "serve"], err: [:child, :out])
+    server = IO.popen([(bin/"philote").to_s, "serve"], err: [:child, :out])
     begin
       assert(server.each_line.any? { |line| line.include?("event=ready") })
       assert_equal "ready", shell_output("#{bin}/philote health").strip
 
-      subscriber = IO.popen([bin/"philote", "subscribe", "--verbose", "--count", "1", "news"], err: [:child, :out])
+      subscribe = [(bin/"philote").to_s, "subscribe", "--verbose", "--count", "1", "news"]
+      subscriber = IO.popen(subscribe, err: [:child, :out])
       assert(subscriber.each_line.any? { |line| line.start_with?("connected") })
       system bin/"philote", "publish", "news", "Hello from brew"
       assert_equal "Hello from brew", subscriber.readline.chomp
