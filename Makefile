@@ -9,6 +9,9 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PHILOTE ?= $(TARGET_DIR)/release/philote
 PAGES ?= $(TARGET_DIR)
 SYSTEM ?= $(shell uname -s)
+# What the static binary is for, as Rust calls it.
+TARGET ?= $(shell uname -m)-unknown-linux-gnu
+STATIC := $(TARGET_DIR)/$(TARGET)/release/philote
 
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/philote
@@ -39,7 +42,8 @@ FILL = sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/doc/philote|$(DOCD
 FILL_DARWIN = sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' -e 's|/usr/local/var/run|$(RUNSTATEDIR)|g' \
   -e 's|/usr/local/var|$(LOCALSTATEDIR)|g' -e 's|/etc/philote|$(SYSCONFDIR)/philote|g'
 
-.PHONY: all build run server man completions test test-deps conformance deb install install-Linux install-Darwin uninstall clean help
+.PHONY: all build run server man completions test test-deps conformance deb rpm static tarball image install install-Linux \
+  install-Darwin uninstall bench bench-plots release clean help
 .DEFAULT_GOAL := all
 
 all: build man ## build the release binary and the manual (the default)
@@ -47,7 +51,7 @@ all: build man ## build the release binary and the manual (the default)
 build: ## build the release binary alone
 	@command -v $(CARGO) >/dev/null || { echo "make: $(CARGO) is missing: install Rust 1.88 or newer, with rustup or from your distribution" >&2; exit 1; }
 	@command -v "$${CC:-cc}" >/dev/null || { echo "make: a C compiler is missing (the cryptography needs one): install gcc, or Xcode's command line tools" >&2; exit 1; }
-	$(CARGO) build --locked --release
+	packaging/reproducibly $(CARGO) build --locked --release
 
 run: build ## build, and serve with the defaults; ARGS='--config FILE' for others
 	@echo
@@ -63,7 +67,7 @@ server: run ## the same as `make run`
 
 # One program writes both; it is made of the same definitions as philote.
 man: ## write the manual pages into target/man
-	$(CARGO) run --locked --quiet --release --example manual -- "$(TARGET_DIR)"
+	packaging/reproducibly $(CARGO) run --locked --quiet --release --example manual -- "$(TARGET_DIR)"
 
 completions: man ## write the completions for bash, zsh and fish into target/completions
 
@@ -79,6 +83,13 @@ conformance: ## hold the transport against the Autobahn suite (as root, on Debia
 deb: build ## make the Debian package, in target/deb; to release it, on Debian 12
 	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
 	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb"
+
+bench: build ## measure beside NATS and nchan, for 25 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
+	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
+	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
+
+bench-plots: ## draw benches/plots and the tables of benches/README.md from benches/results.json
+	@benches/plot
 
 $(TARGET_DIR)/release/philote:
 	$(MAKE) build
@@ -142,6 +153,26 @@ uninstall: ## remove what `make install` has put there, except the configuration
 	rm -rf "$(DESTDIR)$(DOCDIR)"
 	@if test -z "$(DESTDIR)" && test -d /run/systemd/system; then systemctl daemon-reload || true; fi
 	@echo "$(DESTDIR)$(SYSCONFDIR)/philote is kept: remove it yourself if you want it gone"
+
+rpm: build ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
+	@packaging/rpm/build "$(PHILOTE)" "$(TARGET_DIR)/rpm"
+
+# A static program finds no function by its name while it runs, which is how `getrandom` looks for the system call of
+# that name; it would read /dev/urandom instead, which an empty root lacks.
+STATIC_FLAGS := -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
+
+# A target that is named keeps these flags from build scripts, which run here and now.
+static: ## build a static binary, for TARGET
+	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' packaging/reproducibly $(CARGO) build --locked --release --target $(TARGET)
+
+tarball: static ## pack a static binary and what goes with it, in target/tarball
+	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball"
+
+image: static ## make a container image of the static binary with buildah, in target/image
+	@packaging/image "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/image"
+
+release: ## make everything that a release consists of, in target/dist; packaging/README.md says what comes before and after
+	@packaging/release "$(TARGET_DIR)/dist"
 
 clean: ## remove what was built
 	$(CARGO) clean

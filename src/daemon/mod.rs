@@ -120,8 +120,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
     warn_of_ignored(&listeners, &loaded.settings);
     if listeners.are_given(Purpose::Clients)
-        && config.auth.accepts_empty_key()
-        && !config.auth.allow_empty_secret
+        && config.auth.is_confined_to_loopback()
         && listeners.reach_beyond_loopback(Purpose::Clients)
     {
         tracing::error!(

@@ -4,6 +4,10 @@
 mod credentials;
 mod delivery;
 mod handshake;
+mod look_up;
+// Its tests run everywhere.
+#[cfg(any(target_feature = "crt-static", test))]
+mod resolver;
 mod server;
 mod session;
 
