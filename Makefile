@@ -80,9 +80,9 @@ test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
 
-deb: build ## make the Debian package, in target/deb; to release it, on Debian 12
+deb: build completions ## make the Debian package, in target/deb; to release it, on Debian 12
 	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
-	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb"
+	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb" "$(TARGET_DIR)"
 
 bench: build ## measure beside NATS and nchan, for 25 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
 	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
