@@ -5,7 +5,6 @@
 mod support;
 
 mod activation;
-mod booted;
 mod bounds;
 mod browser;
 mod closing;
@@ -34,4 +33,5 @@ mod reload;
 mod second_opinion;
 mod secrets;
 mod tokens;
+mod units;
 mod vanished;
