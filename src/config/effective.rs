@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
-use super::{Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Proxy, Shutdown, WebSocket};
+use super::{
+    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown,
+    WebSocket,
+};
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
 pub const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
@@ -27,8 +30,12 @@ pub struct Config {
     pub proxy: Proxy,
     /// The section `log`.
     pub log: Log,
+    /// The section `metrics`.
+    pub metrics: Metrics,
     /// The section `shutdown`.
     pub shutdown: Shutdown,
+    /// The section `http`.
+    pub http: Http,
     /// The section `control`.
     pub control: Control,
 }
@@ -80,7 +87,9 @@ impl Default for Config {
             websocket: WebSocket::default(),
             proxy: Proxy::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
             shutdown: Shutdown::default(),
+            http: Http::default(),
             control: Control::default(),
         }
     }

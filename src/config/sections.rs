@@ -1,11 +1,12 @@
-//! Owns the plain sections of the configuration: limits, websocket, proxy, log, shutdown, control.
+//! Owns the plain sections of the configuration: limits, websocket, proxy, log, metrics, shutdown,
+//! http, control.
 //! Units, ranges and documentation of each key stand in `keys.rs`, once.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::TrustedProxies;
 use super::word::words;
+use super::{ListenAddress, TrustedProxies};
 
 /// The section `limits`; sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +168,13 @@ pub enum LogFormat {
 
 words!(LogFormat { Text = "text", Json = "json" });
 
+/// The section `metrics`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Where they are read; nowhere where it is empty.
+    pub listen: Vec<ListenAddress>,
+}
+
 /// The section `shutdown`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shutdown {
@@ -179,6 +187,22 @@ pub struct Shutdown {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { drain_timeout: Duration::from_secs(20), delay: None }
+    }
+}
+
+/// The section `http`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Bytes of a request's body.
+    pub max_body: usize,
+    /// Whether people are shown a page at `/`.
+    pub welcome: bool,
+}
+
+impl Default for Http {
+    /// `welcome` follows from the secret where it is not set.
+    fn default() -> Self {
+        Self { max_body: 16 << 20, welcome: false }
     }
 }
 

@@ -46,6 +46,7 @@ fn every_block_is_known() {
         "sh try",
         "sh talk",
         "sh serve",
+        "sh completions",
         "json publish",
         "json delivery",
         "js client",
@@ -86,6 +87,8 @@ fn every_block_is_known() {
         "text line",
         "json line",
         "text logrotate",
+        "sh metrics",
+        "toml metrics",
         "sh control",
         "toml proxy",
         "sh image",
@@ -127,7 +130,7 @@ fn the_quick_start_is_two_commands_of_the_makefile() {
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .chain(inline.iter().map(|(code, _)| code.as_str()))
-        .filter_map(|command| command.strip_prefix("make "))
+        .filter_map(|command| command.strip_prefix("make ")?.split_whitespace().next())
         .collect();
     assert!(targets.len() > 2);
     for target in targets {
@@ -172,6 +175,13 @@ fn a_server_with_a_secret_is_started_as_it_stands() {
     shell.run("philote publish news 'the tools find the secret'").well();
     let without = Shell::new().set("PHILOTE_URL", &url(&port));
     assert_eq!(without.run("philote publish news x").code, Some(77));
+}
+
+#[test]
+fn a_shell_takes_the_completions_as_it_stands() {
+    let shell = Shell::new();
+    let out = shell.run(&format!("{}complete -p philote", block("sh completions"))).well();
+    assert!(out.contains("-F _philote philote"), "{out}");
 }
 
 fn url(port: &str) -> String {

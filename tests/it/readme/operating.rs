@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use philote::cli::exit_code_table;
 use philote::config::{Reload, reference};
 use philote::daemon::events::EVENTS;
+use philote::daemon::signals::signal_table;
 use rustix::process::Signal;
 
 use super::shell::Shell;
 use super::text::{block, readme, table, with};
 use super::{is_generated, is_good_environment, number};
 use crate::support::dir::Dir;
-use crate::support::http::Request;
+use crate::support::http::{Request, free_port, local};
 use crate::support::server::{Server, Setup};
 use crate::support::token::{grant, signed};
 use crate::support::tools::require_tool;
@@ -94,6 +96,12 @@ fn whoever_knows_nginx_finds_the_counterparts() {
 }
 
 #[test]
+fn the_tables_of_exit_codes_and_signals_are_the_generated_ones() {
+    is_generated("exit codes", &exit_code_table());
+    is_generated("signals", &signal_table());
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_binary() {
     let shell = Shell::new().set("PHILOTE_URL", "ws://127.0.0.1:1/");
     let provoked = [
@@ -132,9 +140,14 @@ fn the_control_socket_steers_the_server() {
 fn signals_do_what_is_listed() {
     let rows = table("signal");
     let listed: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
-    assert_eq!(listed, BTreeSet::from(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"]));
+    let known = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"];
+    assert_eq!(listed, BTreeSet::from(known));
     let server = Server::start();
-    for (signal, event) in [(Signal::HUP, "event=reload "), (Signal::USR1, "event=status ")] {
+    for (signal, event) in [
+        (Signal::HUP, "event=reload "),
+        (Signal::USR1, "event=status "),
+        (Signal::USR2, "event=signal_ignored "),
+    ] {
         server.signal(signal);
         server.logs(event, |line| line.contains(event));
     }
@@ -277,6 +290,29 @@ fn the_table_of_the_events_is_the_generated_one() {
         let _ = writeln!(text, "| `{name}` | {level} | {} | {meaning} |", fields.join(", "));
     }
     is_generated("events", &text);
+}
+
+#[test]
+fn the_table_of_the_metrics_is_the_generated_one() {
+    is_generated("metrics", &philote::daemon::metrics::markdown_table());
+}
+
+#[test]
+fn metrics_are_read_as_it_stands() {
+    if require_tool("curl", "apt install curl").is_none() {
+        return;
+    }
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let address = local(free_port());
+    let listen = with(&block("toml metrics"), "127.0.0.1:9638", &address.to_string());
+    let server = Server::with(&format!("control.socket = {socket:?}\n{listen}"));
+    let command = with(&block("sh metrics"), "/run/philote/control.sock", &socket);
+    let out = Shell::new().run(&command).well();
+    assert!(out.contains("\nphilote_connections 0"), "{out}");
+    let answer = Request::get("/metrics").send(address);
+    assert!(answer.body.contains("\nphilote_connections 0"), "{answer:?}");
+    drop(server);
 }
 
 /// A line with what differs from one time to the next made the same.
