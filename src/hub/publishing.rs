@@ -42,7 +42,7 @@ impl Hub {
             member.unanswered.add(1, bytes as u32);
             return Ok(());
         }
-        if channel.readers.is_empty() && channel.interested.is_empty() {
+        if !channel.is_heard() {
             return Ok(());
         }
         if !channel.listed {
@@ -101,6 +101,8 @@ impl Hub {
             self.outbox[worker.index()]
                 .push(Mail::Deliver { channel: channel.name.clone(), delivery: delivery.clone() });
         }
+        let others = channel.interested.len();
+        self.tell_reached(Some(key), &delivery, Some(others));
         self.deliver(key, &delivery);
     }
 
@@ -154,7 +156,8 @@ fn post_publish(
     by: Publisher,
     delivery: &protocol::Delivery<'_>,
 ) -> usize {
-    if let Some(Mail::Publish { channel, publisher, frames, messages }) = outbox.last_mut()
+    if let Some(Mail::Publish { channel, publisher, wanted: None, frames, messages }) =
+        outbox.last_mut()
         && *publisher == by
         && Arc::ptr_eq(channel, name)
     {
@@ -166,6 +169,12 @@ fn post_publish(
     let mut frames = Vec::with_capacity(delivery.frame_len());
     protocol::encode_delivery(&mut frames, delivery);
     let bytes = frames.len();
-    outbox.push(Mail::Publish { channel: name.clone(), publisher: by, frames, messages: 1 });
+    outbox.push(Mail::Publish {
+        channel: name.clone(),
+        publisher: by,
+        wanted: None,
+        frames,
+        messages: 1,
+    });
     bytes
 }
