@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
-use super::{Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Proxy, Shutdown, WebSocket};
+use super::{
+    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Proxy, Shutdown, WebSocket,
+};
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
 pub const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
@@ -29,6 +31,8 @@ pub struct Config {
     pub log: Log,
     /// The section `shutdown`.
     pub shutdown: Shutdown,
+    /// The section `http`.
+    pub http: Http,
     /// The section `control`.
     pub control: Control,
 }
@@ -81,6 +85,7 @@ impl Default for Config {
             proxy: Proxy::default(),
             log: Log::default(),
             shutdown: Shutdown::default(),
+            http: Http::default(),
             control: Control::default(),
         }
     }

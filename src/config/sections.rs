@@ -1,4 +1,4 @@
-//! Owns the plain sections of the configuration: limits, websocket, proxy, log, shutdown, control.
+//! Owns the plain sections of the configuration: limits, websocket, proxy, log, shutdown, http, control.
 //! Units, ranges and documentation of each key stand in `keys.rs`, once.
 
 use std::path::PathBuf;
@@ -179,6 +179,19 @@ pub struct Shutdown {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { drain_timeout: Duration::from_secs(20), delay: None }
+    }
+}
+
+/// The section `http`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Bytes of a request's body.
+    pub max_body: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { max_body: 16 << 20 }
     }
 }
 

@@ -28,6 +28,9 @@ pub(super) enum Refusal {
     /// No token anywhere.
     #[error("no token: send it as Authorization: Bearer TOKEN, or as ?auth=TOKEN")]
     NoToken,
+    /// None in the header, where no other place counts.
+    #[error("no token: send it as Authorization: Bearer TOKEN")]
+    NoHeader,
     /// A token that does not admit.
     #[error("{0}")]
     Token(AuthError),
@@ -42,6 +45,9 @@ pub(super) enum Refusal {
     /// The token does not grant this.
     #[error("the token lacks the claim api")]
     NoApiGrant,
+    /// Nor this.
+    #[error("the token lacks the claim manage")]
+    NoManageGrant,
     /// No room.
     #[error("no more connections: limits.max_connections is reached")]
     Full,
@@ -56,11 +62,14 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
             Refusal::NotAnUpgrade => StatusCode::UPGRADE_REQUIRED,
-            Refusal::NoToken => StatusCode::UNAUTHORIZED,
+            Refusal::NoToken | Refusal::NoHeader => StatusCode::UNAUTHORIZED,
             Refusal::Token(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
             }
-            Refusal::Origin | Refusal::NotLoopback | Refusal::NoApiGrant => StatusCode::FORBIDDEN,
+            Refusal::Origin
+            | Refusal::NotLoopback
+            | Refusal::NoApiGrant
+            | Refusal::NoManageGrant => StatusCode::FORBIDDEN,
             Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -70,11 +79,12 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => "malformed",
             Refusal::NotAnUpgrade => "not_an_upgrade",
-            Refusal::NoToken => "no_token",
+            Refusal::NoToken | Refusal::NoHeader => "no_token",
             Refusal::Token(error) => error.name(),
             Refusal::Origin => "origin",
             Refusal::NotLoopback => "not_loopback",
             Refusal::NoApiGrant => "no_api_grant",
+            Refusal::NoManageGrant => "no_manage_grant",
             Refusal::Full => "full",
             Refusal::Draining => "draining",
         }

@@ -5,6 +5,7 @@
 mod support;
 
 mod activation;
+mod api;
 mod booted;
 mod bounds;
 mod browser;
