@@ -6,7 +6,6 @@ mod support;
 
 mod activation;
 mod api;
-mod booted;
 mod bounds;
 mod browser;
 mod closing;
@@ -35,4 +34,5 @@ mod reload;
 mod second_opinion;
 mod secrets;
 mod tokens;
+mod units;
 mod vanished;
