@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use super::{
-    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Proxy, Shutdown, WebSocket,
+    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown,
+    WebSocket,
 };
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
@@ -29,6 +30,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// The section `log`.
     pub log: Log,
+    /// The section `metrics`.
+    pub metrics: Metrics,
     /// The section `shutdown`.
     pub shutdown: Shutdown,
     /// The section `http`.
@@ -84,6 +87,7 @@ impl Default for Config {
             websocket: WebSocket::default(),
             proxy: Proxy::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
             shutdown: Shutdown::default(),
             http: Http::default(),
             control: Control::default(),

@@ -63,8 +63,8 @@ pub use public_key::{PublicAlgorithm, PublicKey};
 pub use reference::{Entry, example, markdown_table, reference};
 pub use secret::Secret;
 pub use sections::{
-    Control, Http, Limits, Log, LogFormat, LogLevel, LogOutput, Proxy, Shutdown, SlowConsumer,
-    WebSocket,
+    Control, Http, Limits, Log, LogFormat, LogLevel, LogOutput, Metrics, Proxy, Shutdown,
+    SlowConsumer, WebSocket,
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};

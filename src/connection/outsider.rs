@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use super::MESSAGES_A_TURN;
 use super::table::Connections;
@@ -46,7 +47,10 @@ impl Outsider {
         self.left -= 1;
         self.bytes = self.bytes.saturating_sub(message.data.len());
         self.all.messages_left.set(self.all.messages_left.get().saturating_sub(1));
-        self.all.change_hub(|hub| hub.publish_from_outside(self.key, message));
+        self.all.change_hub(|hub| {
+            hub.begin_turn(Instant::now);
+            hub.publish_from_outside(self.key, message);
+        });
     }
 
     /// How many subscribers each message has reached, in the order in which they were published, over all workers.

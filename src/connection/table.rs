@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use hashbrown::HashTable;
@@ -261,7 +262,10 @@ impl Connections {
     ) -> Result<(), NotGranted> {
         let mut text = Uuid::encode_buffer();
         let issuer = connection.identity.id.hyphenated().encode_lower(&mut text);
-        self.change_hub(|hub| hub.publish(connection.key, issuer, message))
+        self.change_hub(|hub| {
+            hub.begin_turn(Instant::now);
+            hub.publish(connection.key, issuer, message)
+        })
     }
 
     /// Sends one whole frame to a connection, behind what waits for it.
@@ -372,6 +376,8 @@ impl Connections {
         }
         self.counters.connections.set(self.counters.connections.get() - 1);
         if !self.broken.get() {
+            let waited = self.hub.borrow().queue(connection.key).messages();
+            self.counters.abandoned.add(waited);
             self.change_hub(|hub| hub.leave(connection.key));
         }
     }
@@ -452,7 +458,7 @@ impl Drop for Leaving {
         if all.holds(connection) {
             all.forget(connection);
         }
-        connection.log_end();
+        connection.note_end(all);
     }
 }
 

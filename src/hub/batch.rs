@@ -1,5 +1,7 @@
 //! The messages that a turn brings on one channel, written one behind the other into one buffer.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::held::Held;
@@ -76,14 +78,15 @@ impl Batch {
         self.frames.len()
     }
 
-    /// Freezes what is in it and leaves it empty.
-    pub(super) fn close(&mut self, held: &Held) -> Delivery {
+    /// Freezes what is in it, which was read at `since` or later, and leaves it empty.
+    pub(super) fn close(&mut self, held: &Held, since: Option<Instant>) -> Delivery {
         let batch = std::mem::take(self);
         Delivery {
             frames: held.freeze(batch.frames),
             messages: batch.messages,
             segments: batch.segments.into(),
             owed: (!batch.owed.is_empty()).then(|| batch.owed.into()),
+            since,
         }
     }
 }

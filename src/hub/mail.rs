@@ -5,6 +5,7 @@
 //! test's random scheduler.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -103,6 +104,8 @@ pub struct Delivery {
     pub segments: Arc<[Segment]>,
     /// Who is to be told how many subscribers they reach; None where nobody is.
     pub owed: Option<Arc<[Owed]>>,
+    /// When the first of them was read, or something else of the same turn, where that is known.
+    pub since: Option<Instant>,
 }
 
 /// Messages of an outsider in a delivery, that it wants receipts for.
@@ -174,6 +177,8 @@ pub enum Mail {
         frames: Vec<u8>,
         /// How many they are.
         messages: u32,
+        /// When the first of them was read, or something else of the same turn, where that is known.
+        since: Option<Instant>,
     },
     /// From the home: what every subscriber there receives. Answered with `Taken`.
     Deliver {

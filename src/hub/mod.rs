@@ -23,6 +23,7 @@ pub mod held;
 pub mod mail;
 mod member;
 pub mod outsider;
+mod pace;
 pub mod placement;
 mod publishing;
 pub mod queue;
@@ -32,6 +33,7 @@ mod simulation;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -42,6 +44,8 @@ use held::Held;
 use mail::{Answer, Mail, WorkerId, WorkerSet};
 use member::{Member, Subscription};
 use outsider::{Outsider, OutsiderKey};
+use pace::Busy;
+pub use pace::BusyChannel;
 use placement::Placement;
 use queue::{OutboundQueue, RingPool};
 
@@ -70,6 +74,11 @@ pub struct Hub {
     held_bytes: Held,
     /// Bytes that wait in all queues together.
     queued: usize,
+    /// Messages put into queues so far.
+    delivered: u64,
+    /// When the first message of this turn was read.
+    since: Option<Instant>,
+    busy: Busy,
     /// Channels that have had a batch in this turn, each once.
     batches: Vec<ChannelKey>,
     /// For each worker, bytes of deliveries mailed to it that it has not taken yet.
@@ -106,6 +115,9 @@ impl Hub {
             rings: RingPool::default(),
             held_bytes: Held::default(),
             queued: 0,
+            delivered: 0,
+            since: None,
+            busy: Busy::default(),
             batches: Vec::new(),
             mailed: vec![0; workers],
             behind: WorkerSet::default(),
@@ -355,6 +367,21 @@ impl Hub {
     pub fn subscribed(&self, slot: usize) -> Option<(&Arc<str>, usize)> {
         let channel = self.channels.get(slot)?;
         Some((&channel.name, channel.readers.len())).filter(|(_, readers)| *readers > 0)
+    }
+
+    /// Messages put into queues so far, each once a queue.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Numbers the seconds for [`Hub::busiest`]; called once in each.
+    pub fn next_second(&mut self) {
+        self.busy.turn();
+    }
+
+    /// Of the channels whose home this is, those with most messages in the last whole second.
+    pub fn busiest(&self, most: usize) -> Vec<BusyChannel> {
+        self.busy.busiest(&self.channels, most)
     }
 
     /// How many channels have their home here: over all workers, each that has subscribers once.

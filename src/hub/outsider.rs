@@ -110,6 +110,7 @@ impl Hub {
                     wanted: Some(wanted),
                     frames,
                     messages,
+                    ..
                 }) if *publisher == by
                     && **channel == *name
                     && wanted.left_out == left_out
@@ -130,6 +131,7 @@ impl Hub {
                         wanted: Some(Box::new(Wanted { left_out, first: number })),
                         frames,
                         messages: 1,
+                        since: self.since,
                     });
                     bytes
                 }

@@ -19,10 +19,12 @@ impl Hub {
                 }
             }
             Mail::Subscribed(name) => self.confirmed(&name),
-            Mail::Publish { channel, publisher, wanted, frames, messages } => {
+            Mail::Publish { channel, publisher, wanted, frames, messages, since } => {
+                self.reach_back_to(since);
                 self.sequence(&channel, publisher, wanted, frames, messages);
             }
             Mail::Deliver { channel, delivery } => {
+                self.reach_back_to(delivery.since);
                 let key = self.names.get(&channel).copied();
                 self.tell_reached(key, &delivery, None);
                 if let Some(key) = key {

@@ -7,6 +7,7 @@ mod control;
 mod http;
 mod limits;
 mod log;
+mod metrics;
 mod proxy;
 mod shutdown;
 mod websocket;
@@ -50,6 +51,11 @@ pub(super) static SECTIONS: &[Section] = &[
         keys: proxy::KEYS,
     },
     Section { name: "log", doc: "What is logged, where and how.", keys: log::KEYS },
+    Section {
+        name: "metrics",
+        doc: "What Prometheus reads. It is always answered on the control socket too.",
+        keys: metrics::KEYS,
+    },
     Section { name: "shutdown", doc: "How a stop goes.", keys: shutdown::KEYS },
     Section { name: "http", doc: "Plain requests, beside the connections.", keys: http::KEYS },
     Section {

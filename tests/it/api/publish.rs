@@ -188,7 +188,7 @@ fn a_listener_wants_a_token_with_api_in_the_header_and_the_channel_in_write() {
     assert_eq!(with(r#"{"write":["a"]}"#), (403, "no_api_grant".into()));
     assert_eq!(with(r#"{"manage":true,"write":["a"]}"#), (403, "no_api_grant".into()));
     assert_eq!(refused(&server, &post(body)), (401, "no_token".into()));
-    assert_eq!(refused(&server, &post(body).bearer("bad")), (401, "malformed".into()));
+    assert_eq!(refused(&server, &post(body).bearer("bad")), (401, "token_malformed".into()));
     let in_query = format!("/api/publish?auth={}", writer(&["a"]));
     let request = Request::new("POST", &in_query).body(JSON, body);
     let answer = server.ask(&request);
