@@ -195,11 +195,14 @@ impl Default for Shutdown {
 pub struct Http {
     /// Bytes of a request's body.
     pub max_body: usize,
+    /// Whether people are shown a page at `/`.
+    pub welcome: bool,
 }
 
 impl Default for Http {
+    /// `welcome` follows from the secret where it is not set.
     fn default() -> Self {
-        Self { max_body: 16 << 20 }
+        Self { max_body: 16 << 20, welcome: false }
     }
 }
 

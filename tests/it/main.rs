@@ -37,3 +37,4 @@ mod secrets;
 mod tokens;
 mod units;
 mod vanished;
+mod welcome;

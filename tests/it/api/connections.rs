@@ -258,7 +258,10 @@ fn only_a_token_with_manage_in_the_header_sees_and_closes() {
             assert_eq!(refused, (403, "no_manage_grant".into()), "{claims} {request:?}");
         }
         assert_eq!(refused(&server, &request), (401, "no_token".into()));
-        assert_eq!(refused(&server, &request.clone().bearer("bad")), (401, "token_malformed".into()));
+        assert_eq!(
+            refused(&server, &request.clone().bearer("bad")),
+            (401, "token_malformed".into())
+        );
     }
     let wrong = refused(&server, &Request::get("/api/info").bearer(&token(r#"{"manage":1}"#)));
     assert_eq!(wrong, (401, "claims".into()));
