@@ -53,7 +53,13 @@
 //!
 //! **A plain request** is looked up in the table of its socket ([`http::routes`]): a listener's or the control
 //! socket's. What both serve is answered in one place ([`http::api`]), by a worker: for the control socket one of them
-//! is asked to ([`http::inquiry`]).
+//! is asked to ([`http::inquiry`]). Looking at all connections asks every worker, who does it a few a turn
+//! ([`connection::survey`]).
+//!
+//! **A publish by HTTP.** The token is judged before the body is read, and the whole body is understood before
+//! anything of it is published. Then its messages go to the hub as a connection's do, in bites of a turn and within a
+//! credit, from an [`hub::outsider`]: in nobody's name, leaving out whom the request excludes. Each worker that puts
+//! one into queues says into how many, by mail; when all have spoken the answer goes out.
 //!
 //! **A close.** Each has a [`connection::close::CloseReason`]: code, words, and what of the peer still counts. A
 //! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or

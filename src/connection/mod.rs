@@ -6,6 +6,7 @@
 //!
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
+//! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
@@ -18,11 +19,13 @@ mod identity;
 pub mod inbound;
 pub mod keepalive;
 pub mod log_limit;
+pub mod outsider;
 mod reading;
 pub mod relay;
 mod reservation;
 mod settings;
 pub mod socket;
+pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -100,6 +103,10 @@ pub struct Connection {
     pub key: MemberKey,
     /// Since when it is open.
     pub since: Instant,
+    /// Bytes that have come from its peer.
+    bytes_in: Cell<u64>,
+    /// Bytes that its socket has taken.
+    bytes_out: Cell<u64>,
     socket: RefCell<Socket>,
     inbound: RefCell<Inbound>,
     phase: Cell<Phase>,
@@ -168,6 +175,8 @@ impl Connection {
             identity,
             key,
             since: Instant::now(),
+            bytes_in: Cell::new(early.len() as u64),
+            bytes_out: Cell::default(),
             socket: RefCell::new(socket),
             inbound: RefCell::new(inbound),
             phase: Cell::new(Phase::Open),

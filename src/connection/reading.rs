@@ -117,6 +117,7 @@ impl Connection {
     pub(super) fn heard(&self, all: &Connections, bytes: usize, bite: &mut Bite) {
         bite.bytes = bite.bytes.saturating_sub(bytes);
         all.counters.bytes_in.add(bytes as u64);
+        self.bytes_in.set(self.bytes_in.get() + bytes as u64);
         self.keepalive.set(self.keepalive.get().heard());
     }
 

@@ -134,6 +134,7 @@ impl Names for Refusals {
         "too_many_channels",
         "channel_too_long",
         "no_api_grant",
+        "no_manage_grant",
         "origin",
         "not_loopback",
         "full",

@@ -16,10 +16,6 @@ pub enum Ask {
     Drain(oneshot::Sender<()>),
     /// How it is.
     Status(oneshot::Sender<Status>),
-    /// Who is connected.
-    Connections(oneshot::Sender<Vec<ConnectionInfo>>),
-    /// Close the connection of this id with 4002; whether it was there.
-    Disconnect(uuid::Uuid, oneshot::Sender<bool>),
 }
 
 /// What a reload came to, or would.
@@ -100,27 +96,4 @@ pub struct LastReload {
     pub done: bool,
     /// The first fault where it was not.
     pub fault: Option<String>,
-}
-
-/// One open connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionInfo {
-    /// Its id.
-    pub id: uuid::Uuid,
-    /// Where it comes from.
-    pub peer: String,
-    /// The `sub` of its token.
-    pub subject: Option<String>,
-    /// The worker it is on.
-    pub worker: u8,
-    /// Seconds since it opened.
-    pub age_seconds: u64,
-    /// How many channels it reads.
-    pub reads: usize,
-    /// How many it may write.
-    pub writes: usize,
-    /// Bytes that wait for it.
-    pub queued_bytes: usize,
-    /// `open` or `closing`.
-    pub state: String,
 }

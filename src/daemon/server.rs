@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
-use super::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Status};
+use super::ask::{Ask, LastReload, ReloadOutcome, Status};
 use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
@@ -226,25 +226,6 @@ impl Server {
             Ask::Status(answer) => {
                 let _ = answer.send(self.status());
             }
-            Ask::Connections(answer) => {
-                // In a task of its own: workers answer in their own time, and signals do not wait for it.
-                let workers = self.workers.clone();
-                tokio::spawn(async move {
-                    if let Ok(views) = workers.list().await {
-                        {
-                            let _ = answer.send(connections(views));
-                        };
-                    }
-                });
-            }
-            Ask::Disconnect(id, answer) => {
-                let workers = self.workers.clone();
-                tokio::spawn(async move {
-                    if let Ok(found) = workers.close(id).await {
-                        let _ = answer.send(found);
-                    }
-                });
-            }
             Ask::Reload(_) | Ask::Drain(_) => {}
         }
     }
@@ -289,23 +270,4 @@ impl Server {
         }
         code
     }
-}
-
-fn connections(views: Vec<Vec<crate::connection::View>>) -> Vec<ConnectionInfo> {
-    let by_worker = views.into_iter().enumerate();
-    by_worker
-        .flat_map(|(worker, views)| {
-            views.into_iter().map(move |view| ConnectionInfo {
-                id: view.id,
-                peer: view.peer.to_string(),
-                subject: view.subject.map(String::from),
-                worker: worker as u8,
-                age_seconds: view.since.elapsed().as_secs(),
-                reads: view.reads,
-                writes: view.writes,
-                queued_bytes: view.queued,
-                state: if view.open { "open" } else { "closing" }.to_owned(),
-            })
-        })
-        .collect()
 }

@@ -21,6 +21,8 @@ pub struct Shared {
     pub taken: Arc<AtomicUsize>,
     /// Sockets that were accepted and are no connections.
     pub pending: PendingSockets,
+    /// Plain requests that are being answered.
+    pub requests: AtomicUsize,
     /// It has been said that there seems to be a proxy which nobody trusts.
     pub told_of_proxy: AtomicBool,
     /// Newcomers are turned away: the server is going down.
@@ -39,6 +41,7 @@ impl Shared {
         Shared {
             taken: Arc::default(),
             pending: PendingSockets::default(),
+            requests: AtomicUsize::new(0),
             told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             tcp_port: AtomicU16::new(0),
@@ -61,6 +64,8 @@ pub struct Front {
     pub shared: Arc<Shared>,
     /// The lines to all workers, this one's among them.
     pub everyone: Everyone,
+    /// Held by whoever looks at all of this worker's connections, one at a time.
+    pub(super) survey: tokio::sync::Mutex<()>,
     rules: RefCell<Arc<Rules>>,
     crowd: Crowd,
 }
@@ -77,6 +82,7 @@ impl Front {
             connections,
             shared,
             everyone,
+            survey: Default::default(),
             rules: RefCell::new(rules),
             crowd: Crowd::default(),
         })

@@ -78,11 +78,18 @@ pub(super) async fn admit<B>(
 /// # Errors
 /// Where it has none, or one that does not admit.
 pub(super) fn grants<B>(front: &Front, request: &Request<B>) -> Result<auth::Grants, Refusal> {
-    let token = token::find(request).ok_or(Refusal::NoToken)?;
+    granted(front, &token::find(request).ok_or(Refusal::NoToken)?)
+}
+
+/// What a token grants.
+///
+/// # Errors
+/// Where it does not admit.
+pub(super) fn granted(front: &Front, token: &str) -> Result<auth::Grants, Refusal> {
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let rules = front.rules();
-    auth::verify(&token, &rules.keys, &rules.policy, now).map_err(Refusal::Token)
+    auth::verify(token, &rules.keys, &rules.policy, now).map_err(Refusal::Token)
 }
 
 /// Judges the request's form; the value of `Sec-WebSocket-Accept`.

@@ -31,6 +31,9 @@ pub(super) enum Refusal {
     /// No token anywhere.
     #[error("no token: send it as Authorization: Bearer TOKEN, or as ?auth=TOKEN")]
     NoToken,
+    /// None in the header, where no other place counts.
+    #[error("no token: send it as Authorization: Bearer TOKEN")]
+    NoHeader,
     /// A token that does not admit.
     #[error("{0}")]
     Token(AuthError),
@@ -45,6 +48,9 @@ pub(super) enum Refusal {
     /// The token does not grant this.
     #[error("the token lacks the claim api")]
     NoApiGrant,
+    /// Nor this.
+    #[error("the token lacks the claim manage")]
+    NoManageGrant,
     /// No room.
     #[error("no more connections: limits.max_connections is reached")]
     Full,
@@ -59,11 +65,14 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
             Refusal::NotAnUpgrade => StatusCode::UPGRADE_REQUIRED,
-            Refusal::NoToken => StatusCode::UNAUTHORIZED,
+            Refusal::NoToken | Refusal::NoHeader => StatusCode::UNAUTHORIZED,
             Refusal::Token(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
             }
-            Refusal::Origin | Refusal::NotLoopback | Refusal::NoApiGrant => StatusCode::FORBIDDEN,
+            Refusal::Origin
+            | Refusal::NotLoopback
+            | Refusal::NoApiGrant
+            | Refusal::NoManageGrant => StatusCode::FORBIDDEN,
             Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -73,11 +82,12 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => "malformed",
             Refusal::NotAnUpgrade => "not_an_upgrade",
-            Refusal::NoToken => "no_token",
+            Refusal::NoToken | Refusal::NoHeader => "no_token",
             Refusal::Token(error) => error.name(),
             Refusal::Origin => "origin",
             Refusal::NotLoopback => "not_loopback",
             Refusal::NoApiGrant => "no_api_grant",
+            Refusal::NoManageGrant => "no_manage_grant",
             Refusal::Full => "full",
             Refusal::Draining => "draining",
         }
@@ -129,7 +139,8 @@ mod tests {
         match refusal {
             Refusal::Malformed(_) => Some(Refusal::NotAnUpgrade),
             Refusal::NotAnUpgrade => Some(Refusal::NoToken),
-            Refusal::NoToken => token(Malformed),
+            Refusal::NoToken => Some(Refusal::NoHeader),
+            Refusal::NoHeader => token(Malformed),
             Refusal::Token(Malformed) => token(Algorithm),
             Refusal::Token(Algorithm) => token(Critical),
             Refusal::Token(Critical) => token(Signature),
@@ -146,7 +157,8 @@ mod tests {
             Refusal::Token(ChannelTooLong) => Some(Refusal::Origin),
             Refusal::Origin => Some(Refusal::NotLoopback),
             Refusal::NotLoopback => Some(Refusal::NoApiGrant),
-            Refusal::NoApiGrant => Some(Refusal::Full),
+            Refusal::NoApiGrant => Some(Refusal::NoManageGrant),
+            Refusal::NoManageGrant => Some(Refusal::Full),
             Refusal::Full => Some(Refusal::Draining),
             Refusal::Draining => None,
         }

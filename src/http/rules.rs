@@ -44,6 +44,8 @@ pub struct Rules {
     pub max_connections: usize,
     /// The most bytes of a request's head.
     pub max_head_size: usize,
+    /// The most bytes of a request's body.
+    pub max_body: usize,
     /// From accept to the 101.
     pub handshake_timeout: Duration,
     /// How long a peer's TCP may take nothing of ours: `ping_interval` + `pong_timeout`.
@@ -76,6 +78,7 @@ impl From<&Config> for Rules {
             forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
             max_head_size: config.limits.max_head_size,
+            max_body: config.http.max_body,
             handshake_timeout: config.websocket.handshake_timeout,
             user_timeout: config
                 .websocket

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 use super::{Start, mailbox, run};
 use crate::config::MOST_WORKERS;
-use crate::connection::{Application, Settings, View};
+use crate::connection::{Application, Settings};
 use crate::http::Newcomer;
 use crate::http::front::Shared;
 use crate::http::inquiry::{self, Everyone};
@@ -60,10 +59,6 @@ pub enum Command {
     },
     /// Cut what is left.
     Cut,
-    /// Describe every connection.
-    List(oneshot::Sender<Vec<View>>),
-    /// Close the connection of this id with 4002; whether it was here.
-    Close(Uuid, oneshot::Sender<bool>),
 }
 
 /// Makes the application of a worker, on its thread.
@@ -217,22 +212,6 @@ impl Workers {
         for commands in &self.commands {
             let _ = commands.try_send(Command::Cut);
         }
-    }
-
-    /// Describes every connection, by worker.
-    ///
-    /// # Errors
-    /// Where workers do not answer in time.
-    pub async fn list(&self) -> Result<Vec<Vec<View>>, Unanswered> {
-        self.ask_all(Command::List).await
-    }
-
-    /// Closes the connection of this id with 4002; whether it was there.
-    ///
-    /// # Errors
-    /// Where workers do not answer in time.
-    pub async fn close(&self, id: Uuid) -> Result<bool, Unanswered> {
-        Ok(self.ask_all(|answer| Command::Close(id, answer)).await?.contains(&true))
     }
 
     /// Waits for the threads to end after the last command. One that is stuck is left behind after this time.

@@ -5,6 +5,7 @@
 mod support;
 
 mod activation;
+mod api;
 mod bounds;
 mod browser;
 mod closing;
