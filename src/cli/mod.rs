@@ -26,6 +26,7 @@ mod serve;
 mod status;
 mod subscribe;
 mod token;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
