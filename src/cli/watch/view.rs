@@ -13,6 +13,8 @@ use crate::daemon::ask::{ChannelLoad, QueueLoad, Status};
 /// Columns of a figure's name, and of the figure.
 const NAME: usize = 14;
 const FIGURE: usize = 16;
+/// Columns from which on two counts fit on a line.
+const USUAL: usize = 80;
 /// Columns from which on two tables stand side by side.
 const WIDE: usize = 110;
 
@@ -75,7 +77,7 @@ pub(super) fn lines(
         add(Style::Plain, &text);
     }
     add(Style::Plain, "");
-    for (text, alarms) in sentences(status, now) {
+    for (text, alarms) in sentences(status, now, width) {
         add(if alarms { Style::Alarm } else { Style::Plain }, &text);
     }
     add(Style::Plain, "");
@@ -113,21 +115,24 @@ fn figures(history: &History, status: &Status, width: usize) -> Vec<String> {
 }
 
 /// What has happened since the start and should not, and the last reload; and whether that is an alarm.
-fn sentences(status: &Status, now: u64) -> Vec<(String, bool)> {
+fn sentences(status: &Status, now: u64, width: usize) -> Vec<(String, bool)> {
     let lag = status.worker_lag_seconds.iter().copied().fold(0.0, f64::max);
     let last = status.last_reload.as_ref();
     let told = last.map_or("none".into(), |last| reload(last, now));
-    vec![
-        (
-            format!(
-                "refused: handshakes {}, publishes {}   slow consumers {}, messages dropped {}",
-                status.handshakes_refused,
-                status.publishes_refused,
-                status.slow_consumers,
-                status.messages_dropped
-            ),
-            false,
-        ),
+    let refused = format!(
+        "refused: handshakes {}, publishes {}",
+        status.handshakes_refused, status.publishes_refused
+    );
+    let slow = format!(
+        "slow consumers {}, messages dropped {}",
+        status.slow_consumers, status.messages_dropped
+    );
+    let counts = if width >= USUAL {
+        vec![(format!("{refused}; {slow}"), false)]
+    } else {
+        vec![(refused, false), (slow, false)]
+    };
+    let others = [
         (
             format!(
                 "queues take {} of {}   workers {}, the latest late by {}",
@@ -139,7 +144,8 @@ fn sentences(status: &Status, now: u64) -> Vec<(String, bool)> {
             lag > 1.0,
         ),
         (format!("last reload: {told}"), last.is_some_and(|last| !last.done)),
-    ]
+    ];
+    counts.into_iter().chain(others).collect()
 }
 
 /// The busiest channels and the longest queues, side by side or one below the other, in so many rows.
