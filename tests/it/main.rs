@@ -37,3 +37,4 @@ mod tokens;
 mod units;
 mod vanished;
 mod watch;
+mod welcome;
