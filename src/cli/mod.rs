@@ -33,6 +33,7 @@ mod subscribe;
 mod token;
 mod variables;
 mod version;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -7,6 +7,7 @@
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
 //! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
+//! - [`load`]: whom a worker has most to do with.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
@@ -18,6 +19,7 @@ pub mod handover;
 mod identity;
 pub mod inbound;
 pub mod keepalive;
+pub mod load;
 pub mod log_limit;
 pub mod outsider;
 mod reading;

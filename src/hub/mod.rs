@@ -384,6 +384,11 @@ impl Hub {
         self.busy.busiest(&self.channels, most)
     }
 
+    /// How many members here read a channel.
+    pub fn readers(&self, name: &str) -> usize {
+        self.names.get(name).map_or(0, |key| self.channels[*key as usize].readers.len())
+    }
+
     /// How many channels have their home here: over all workers, each that has subscribers once.
     pub fn channels_at_home(&self) -> usize {
         self.at_home

@@ -133,6 +133,14 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                     connections.cut(&connection);
                 }
             }
+            Command::Load(answer) => {
+                let connections = connections.clone();
+                // Whoever asked may have given up.
+                spawn_local(async move { drop(answer.send(connections.load().await)) });
+            }
+            Command::Readers(names, answer) => {
+                let _ = answer.send(connections.readers(&names));
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Start, mailbox, run};
 use crate::config::MOST_WORKERS;
+use crate::connection::load::Load;
 use crate::connection::{Application, Settings};
 use crate::http::Newcomer;
 use crate::http::front::Shared;
@@ -59,6 +60,10 @@ pub enum Command {
     },
     /// Cut what is left.
     Cut,
+    /// Tell whom there is most to do with.
+    Load(oneshot::Sender<Load>),
+    /// How many connections read each of these channels.
+    Readers(Arc<[Arc<str>]>, oneshot::Sender<Vec<usize>>),
 }
 
 /// Makes the application of a worker, on its thread.
@@ -212,6 +217,26 @@ impl Workers {
         for commands in &self.commands {
             let _ = commands.try_send(Command::Cut);
         }
+    }
+
+    /// Whom each worker has most to do with.
+    ///
+    /// # Errors
+    /// Where workers do not answer in time.
+    pub async fn load(&self) -> Result<Vec<Load>, Unanswered> {
+        self.ask_all(Command::Load).await
+    }
+
+    /// How many connections read each of these channels, over all workers.
+    ///
+    /// # Errors
+    /// Where workers do not answer in time.
+    pub async fn readers(&self, names: Arc<[Arc<str>]>) -> Result<Vec<usize>, Unanswered> {
+        let mut sum = vec![0; names.len()];
+        for readers in self.ask_all(|answer| Command::Readers(names.clone(), answer)).await? {
+            sum.iter_mut().zip(readers).for_each(|(sum, readers)| *sum += readers);
+        }
+        Ok(sum)
     }
 
     /// Waits for the threads to end after the last command. One that is stuck is left behind after this time.

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use philote::config::{Control, Limits};
-use philote::daemon::ask::{Ask, LastReload, ReloadOutcome, Reloaded, Status};
+use philote::daemon::ask::{
+    Ask, ChannelLoad, Fanout, LastReload, QueueLoad, ReloadOutcome, Reloaded, Status,
+};
 use philote::daemon::control;
 use philote::daemon::metrics::{Metrics, Sources};
 use philote::http::front::Shared;
@@ -139,6 +141,25 @@ fn status() -> Status {
         publishes_refused: 9,
         messages_dropped: 10,
         slow_consumers: 11,
+        queue_memory_bytes: 1 << 19,
+        queue_memory_limit_bytes: 1 << 28,
+        connections_opened: 12,
+        bytes_in: 13,
+        bytes_out: 14,
+        fanout: Fanout { bounds_seconds: vec![0.001], counts: vec![7, 0] },
+        worker_lag_seconds: vec![0.001, 0.5],
+        busiest_channels: vec![ChannelLoad {
+            channel: "news\u{1b}[31m".into(),
+            messages_a_second: 15,
+            subscribers: 16,
+        }],
+        longest_queues: vec![QueueLoad {
+            id: ID.parse().expect("an id"),
+            peer: "192.0.2.1:5".into(),
+            subject: Some("jane".into()),
+            queued_bytes: 17,
+            over: true,
+        }],
         last_reload: Some(LastReload {
             at: hours_ago,
             done: false,

@@ -37,4 +37,5 @@ mod secrets;
 mod tokens;
 mod units;
 mod vanished;
+mod watch;
 mod welcome;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::{Control, Limits};
-use crate::daemon::ask::{ReloadOutcome, Reloaded, Status};
+use crate::daemon::ask::{Fanout, ReloadOutcome, Reloaded, Status};
 use crate::daemon::metrics::Sources;
 use crate::http::front::Shared;
 use crate::http::inquiry;
@@ -69,6 +69,15 @@ fn status() -> Status {
         publishes_refused: 9,
         messages_dropped: 10,
         slow_consumers: 11,
+        queue_memory_bytes: 12,
+        queue_memory_limit_bytes: 13,
+        connections_opened: 14,
+        bytes_in: 15,
+        bytes_out: 16,
+        fanout: Fanout::default(),
+        worker_lag_seconds: vec![0.5],
+        busiest_channels: Vec::new(),
+        longest_queues: Vec::new(),
         last_reload: None,
     }
 }
