@@ -33,8 +33,9 @@
 //! nothing half started.
 //!
 //! **A socket** becomes a connection. A listener accepts it and hands it to the next worker in turn, where it
-//! counts as pending ([`http::pending`]) and [`http::serve`] drives hyper over it. The handshake is judged in
-//! this order: its form, whether the server is stopping, its origin, its token ([`auth::verify`]), whether there
+//! counts as pending ([`http::pending`]). What its listener wants in front of everything else is taken first, the
+//! header of the PROXY protocol; then [`http::serve`] drives hyper over it. Whom a request comes from is what a
+//! trusted proxy says ([`http::forwarding`]), else the peer. The handshake is judged in this order: its form, whether the server is stopping, its origin, its token ([`auth::verify`]), whether there
 //! is room. Then a [`connection::Reservation`] makes it a member of the hub, and the 101 goes out only when the
 //! homes of all its channels know of it; what is published meanwhile waits in its queue. hyper gives the socket
 //! back and is dropped, and [`connection::Connection`] takes over: an idle one owns no buffer. Every way out in
@@ -48,6 +49,10 @@
 //! was ready, the turn ends: the batch is frozen, each subscriber's [`hub::queue::OutboundQueue`] gets a slice of
 //! it, each other worker with subscribers one piece of mail, and each queue that has something is flushed, with
 //! one write where the socket takes it all. Nothing waits for a timer.
+//!
+//! **A plain request** is looked up in the table of its socket ([`http::routes`]): a listener's or the control
+//! socket's. What both serve is answered in one place ([`http::api`]), by a worker: for the control socket one of them
+//! is asked to ([`http::inquiry`]).
 //!
 //! **A close.** Each has a [`connection::close::CloseReason`]: code, words, and what of the peer still counts. A
 //! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or
@@ -84,6 +89,7 @@
 //! - A reload is taken whole or not at all, and drops nobody but those whose key it withdraws.
 //! - A panic in a connection's task is the end of that connection, with 1011; one within the hub is the
 //!   worker's, and so the process's.
+//! - A key verifies its own algorithm, and nothing that a token says of keys is looked at.
 //! - No secret, token, query or payload is in a log, an error or `Debug` output. What a client causes is no
 //!   error in the log, and is limited.
 //!

@@ -1,10 +1,12 @@
 //! Owns [`SignedClaims`]: the JSON of a token's payload, read once. It knows types and repeated
 //! members; times and limits are judged by `verify`. Only payloads whose signature verified come here.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{AuthError, Claim};
@@ -16,9 +18,19 @@ pub(super) struct SignedClaims<'a> {
     write: Option<Vec<Name>>,
     api: Option<bool>,
     subject: Option<&'a RawValue>,
+    /// `iss` and `aud` as they stand, since they may be anything where nobody asks for them.
+    issuer: Raw<'a>,
+    audience: Raw<'a>,
     pub(super) exp: Option<Seconds>,
     pub(super) nbf: Option<Seconds>,
     pub(super) iat: Option<Seconds>,
+}
+
+/// A claim that is read only where the configuration asks for it.
+#[derive(Debug, Default)]
+struct Raw<'a> {
+    value: Option<&'a RawValue>,
+    repeated: bool,
 }
 
 impl<'a> SignedClaims<'a> {
@@ -51,10 +63,49 @@ impl<'a> SignedClaims<'a> {
         self.api.unwrap_or(false)
     }
 
+    /// Whether `iss` is this, to the letter.
+    ///
+    /// # Errors
+    /// [`AuthError::WrongType`], [`AuthError::Repeated`].
+    pub(super) fn is_issued_by(&self, issuer: &str) -> Result<bool, AuthError> {
+        let Some(value) = self.issuer.once(Claim::Iss)? else { return Ok(false) };
+        let is = serde_json::from_str::<Cow<'_, str>>(value.get());
+        is.map(|is| is == issuer).map_err(|_| AuthError::WrongType(Claim::Iss))
+    }
+
+    /// Whether `aud` is this, to the letter, or an array that holds it.
+    ///
+    /// # Errors
+    /// [`AuthError::WrongType`], [`AuthError::Repeated`].
+    pub(super) fn is_meant_for(&self, audience: &str) -> Result<bool, AuthError> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Audience {
+            One(String),
+            Many(Vec<String>),
+        }
+        let Some(value) = self.audience.once(Claim::Aud)? else { return Ok(false) };
+        match serde_json::from_str(value.get()) {
+            Ok(Audience::One(one)) => Ok(one == audience),
+            Ok(Audience::Many(many)) => Ok(many.iter().any(|one| one == audience)),
+            Err(_) => Err(AuthError::WrongType(Claim::Aud)),
+        }
+    }
+
     /// `sub` where it is a string.
     pub(super) fn subject(&self) -> Option<Box<str>> {
         let name: Result<Name, _> = serde_json::from_str(self.subject?.get());
         name.ok().map(|name| name.0)
+    }
+}
+
+impl<'a> Raw<'a> {
+    fn once(&self, claim: Claim) -> Result<Option<&'a RawValue>, AuthError> {
+        if self.repeated { Err(AuthError::Repeated(claim)) } else { Ok(self.value) }
+    }
+
+    fn put(&mut self, value: Option<&'a RawValue>, repeated: bool) {
+        *self = Self { value, repeated };
     }
 }
 
@@ -96,7 +147,8 @@ impl<'de> Visitor<'de> for Members<'_> {
                     continue;
                 }
             };
-            if std::mem::replace(&mut seen[claim as usize], true) {
+            let repeated = std::mem::replace(&mut seen[claim as usize], true);
+            if repeated && !matches!(claim, Claim::Iss | Claim::Aud) {
                 *fault = AuthError::Repeated(claim);
                 return Err(A::Error::custom("repeated"));
             }
@@ -105,6 +157,8 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Claim::Read => claims.read = map.next_value()?,
                 Claim::Write => claims.write = map.next_value()?,
                 Claim::Api => claims.api = map.next_value()?,
+                Claim::Iss => claims.issuer.put(map.next_value()?, repeated),
+                Claim::Aud => claims.audience.put(map.next_value()?, repeated),
                 Claim::Exp => claims.exp = map.next_value()?,
                 Claim::Nbf => claims.nbf = map.next_value()?,
                 Claim::Iat => claims.iat = map.next_value()?,
@@ -139,6 +193,8 @@ impl<'de> Deserialize<'de> for Member {
                     b"read" => Known::Claim(Claim::Read),
                     b"write" => Known::Claim(Claim::Write),
                     b"api" => Known::Claim(Claim::Api),
+                    b"iss" => Known::Claim(Claim::Iss),
+                    b"aud" => Known::Claim(Claim::Aud),
                     b"exp" => Known::Claim(Claim::Exp),
                     b"nbf" => Known::Claim(Claim::Nbf),
                     b"iat" => Known::Claim(Claim::Iat),

@@ -11,8 +11,8 @@ pub enum AuthError {
     /// Not three parts of base64url, or a header that is not a JSON object with one `alg`.
     #[error("token is malformed")]
     Malformed,
-    /// `none`, an asymmetric algorithm, or one that is not known.
-    #[error("token is not signed with HS256, HS384 or HS512")]
+    /// `none`, an algorithm that is not known, or one that no key of this server is for.
+    #[error("token is signed with an algorithm that is not accepted here")]
     Algorithm,
     /// The header has a `crit`: extensions that must be understood (RFC 7515, 4.1.11). None is.
     #[error("token has a critical header, and none is supported")]
@@ -29,6 +29,12 @@ pub enum AuthError {
     /// A claim stands twice; which one was meant is not guessed (RFC 7519, section 4).
     #[error("token's claim {0} stands twice")]
     Repeated(Claim),
+    /// `auth.issuer` is set, and `iss` is another, or absent.
+    #[error("token's claim iss is not what auth.issuer asks for")]
+    Issuer,
+    /// `auth.audience` is set, and is not among `aud`, or that is absent.
+    #[error("token's claim aud is not what auth.audience asks for")]
+    Audience,
     /// `exp` has come.
     #[error("token has expired")]
     Expired,
@@ -64,6 +70,8 @@ impl AuthError {
             Self::Critical => "critical_header",
             Self::Signature => "signature",
             Self::NotAnObject | Self::WrongType(_) | Self::Repeated(_) => "claims",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::IssuedInFuture => "issued_in_future",
@@ -82,6 +90,10 @@ pub enum Claim {
     Write,
     /// `api`, whether `GET /api/info` is open.
     Api,
+    /// `iss`, who has made it; looked at where `auth.issuer` is set.
+    Iss,
+    /// `aud`, whom it is for; looked at where `auth.audience` is set.
+    Aud,
     /// `exp`, from when on the token is not accepted.
     Exp,
     /// `nbf`, before when it is not.
@@ -95,6 +107,8 @@ impl Claim {
         match self {
             Self::Read | Self::Write => "an array of strings",
             Self::Api => "true or false",
+            Self::Iss => "a string",
+            Self::Aud => "a string or an array of strings",
             Self::Exp | Self::Nbf | Self::Iat => "a number",
         }
     }
@@ -107,6 +121,8 @@ impl fmt::Display for Claim {
             Self::Read => "read",
             Self::Write => "write",
             Self::Api => "api",
+            Self::Iss => "iss",
+            Self::Aud => "aud",
             Self::Exp => "exp",
             Self::Nbf => "nbf",
             Self::Iat => "iat",

@@ -17,6 +17,12 @@ pub struct Claims {
     /// Whether `GET /api/info` is open.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub api: bool,
+    /// Who has made it.
+    #[serde(rename = "iss", skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Which server it is for.
+    #[serde(rename = "aud", skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
     /// Who it is for.
     #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -25,7 +31,7 @@ pub struct Claims {
     pub expires: Option<u64>,
 }
 
-/// How a token is signed (RFC 7518, section 3.2). All three are accepted from anyone.
+/// How a token is signed with a secret (RFC 7518, section 3.2). All three are accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// HMAC with SHA-256.
@@ -35,18 +41,6 @@ pub enum Algorithm {
     Hs384,
     /// HMAC with SHA-512.
     Hs512,
-}
-
-impl Algorithm {
-    /// What the header's `alg` stands for; `None` for all that a secret does not verify.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "HS256" => Some(Self::Hs256),
-            "HS384" => Some(Self::Hs384),
-            "HS512" => Some(Self::Hs512),
-            _ => None,
-        }
-    }
 }
 
 impl From<Algorithm> for jsonwebtoken::Algorithm {

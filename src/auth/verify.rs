@@ -11,11 +11,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::claims::{Seconds, SignedClaims};
-use super::{Algorithm, AuthError, KeyId, Keys};
+use super::keys::SignedWith;
+use super::{AuthError, KeyId, Keys};
+use crate::config::Config;
 
 /// What is judged beside the signature; each is a key of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// `auth.issuer`: what `iss` must be; `None` is anything.
+    pub issuer: Option<Box<str>>,
+    /// `auth.audience`: what `aud` must be or hold; `None` is anything.
+    pub audience: Option<Box<str>>,
     /// `auth.leeway`: how far `nbf` and `iat` may be ahead of now, in whole seconds, rounded up.
     /// `exp` has none.
     pub leeway: Duration,
@@ -23,6 +29,18 @@ pub struct Policy {
     pub max_channels: usize,
     /// `limits.max_channel_length`: bytes of one name.
     pub max_channel_length: usize,
+}
+
+impl From<&Config> for Policy {
+    fn from(config: &Config) -> Self {
+        Self {
+            issuer: config.auth.issuer.as_deref().map(Box::from),
+            audience: config.auth.audience.as_deref().map(Box::from),
+            leeway: config.auth.leeway,
+            max_channels: config.limits.max_channels,
+            max_channel_length: config.limits.max_channel_length,
+        }
+    }
 }
 
 /// What a token opens.
@@ -45,29 +63,21 @@ pub struct Grants {
 
 /// Judges `token` at `now`, in seconds since 1970.
 ///
-/// Keys are tried in order, one HMAC each; only a signature that does not verify goes on to the next.
-/// `kid` selects nothing, `aud`, `iss` and unknown claims are ignored, every claim may be absent, and
-/// null is absent.
+/// Keys for the header's algorithm are tried in order; only a signature that does not verify goes on to
+/// the next. `kid`, `jku`, `jwk`, `x5u` and `x5c` select nothing and are not read, unknown claims are
+/// ignored, every claim may be absent that the policy does not ask for, and null is absent.
 ///
 /// # Errors
 /// See [`AuthError`]. None holds anything of the token.
 pub fn verify(token: &str, keys: &Keys, policy: &Policy, now: u64) -> Result<Grants, AuthError> {
-    let (message, signature) = token.rsplit_once('.').ok_or(AuthError::Malformed)?;
+    let (message, signature_text) = token.rsplit_once('.').ok_or(AuthError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(AuthError::Malformed)?;
-    let algorithm = algorithm(header)?.into();
-    let mut signer = None;
-    for key in keys.iter() {
-        let verified =
-            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.decoding, algorithm)
-                .map_err(|_| AuthError::Malformed)?;
-        if verified {
-            signer = Some(key.id);
-            break;
-        }
-    }
-    let key = signer.ok_or(AuthError::Signature)?;
+    let with = signed_with(header)?;
+    let signature = decode(signature_text)?;
+    let key = signer(keys, &Signed { with, message, signature, signature_text })?;
     let payload = decode(payload)?;
     let mut claims = SignedClaims::parse(&payload)?;
+    check_origin(&claims, policy)?;
     check_times(&claims, policy.leeway, Seconds::from_unix(now))?;
     let (read, write) = (claims.take_read(), claims.take_write());
     for names in [&read, &write] {
@@ -82,6 +92,28 @@ pub fn verify(token: &str, keys: &Keys, policy: &Policy, now: u64) -> Result<Gra
         expires: claims.exp.map(|Seconds(exp)| exp.unsigned_abs()),
         key,
     })
+}
+
+/// What of a token a key verifies.
+pub(super) struct Signed<'a> {
+    pub(super) with: SignedWith,
+    pub(super) message: &'a str,
+    pub(super) signature: Vec<u8>,
+    /// The same in base64url.
+    pub(super) signature_text: &'a str,
+}
+
+/// The key that made a signature.
+fn signer(keys: &Keys, signed: &Signed<'_>) -> Result<KeyId, AuthError> {
+    let mut fault = AuthError::Algorithm;
+    for key in keys.iter() {
+        match key.verifies(signed) {
+            Some(true) => return Ok(key.id),
+            Some(false) => fault = AuthError::Signature,
+            None => {}
+        }
+    }
+    Err(fault)
 }
 
 pub(super) fn decode(part: &str) -> Result<Vec<u8>, AuthError> {
@@ -102,7 +134,7 @@ fn present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
-fn algorithm(header: &str) -> Result<Algorithm, AuthError> {
+fn signed_with(header: &str) -> Result<SignedWith, AuthError> {
     let json = decode(header)?;
     // serde would read an array as the header's members in their order.
     if json.trim_ascii_start().first() != Some(&b'{') {
@@ -112,7 +144,21 @@ fn algorithm(header: &str) -> Result<Algorithm, AuthError> {
     if header.crit {
         return Err(AuthError::Critical);
     }
-    Algorithm::from_name(&header.alg).ok_or(AuthError::Algorithm)
+    SignedWith::from_name(&header.alg).ok_or(AuthError::Algorithm)
+}
+
+fn check_origin(claims: &SignedClaims<'_>, policy: &Policy) -> Result<(), AuthError> {
+    if let Some(issuer) = &policy.issuer
+        && !claims.is_issued_by(issuer)?
+    {
+        return Err(AuthError::Issuer);
+    }
+    if let Some(audience) = &policy.audience
+        && !claims.is_meant_for(audience)?
+    {
+        return Err(AuthError::Audience);
+    }
+    Ok(())
 }
 
 fn check_times(
@@ -144,5 +190,7 @@ fn check_limits(names: &[Box<str>], policy: &Policy) -> Result<(), AuthError> {
     Ok(())
 }
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod tests;

@@ -62,18 +62,24 @@ impl Configuration {
     }
 }
 
-/// Signs claims with the secret of a configuration; with the empty one only where it is in force.
+/// Signs claims with the secret of a configuration, as from its issuer and for its audience; with the
+/// empty secret only where it is in force.
 ///
 /// # Errors
-/// [`Failure::Configuration`] where nothing but previous secrets is configured.
-pub(super) fn sign_with(loaded: &Loaded, claims: &Claims) -> Result<String, Failure> {
+/// [`Failure::Configuration`] where nothing but previous secrets or public keys is configured.
+pub(super) fn sign_with(loaded: &Loaded, claims: Claims) -> Result<String, Failure> {
     let auth = &loaded.config.auth;
-    if !auth.secret_configured && !auth.previous_secrets.is_empty() {
-        return Err(Failure::Configuration(
-            "there is no secret to sign a token with, only previous ones; set auth.secret_file"
-                .into(),
-        ));
-    }
-    sign(claims, auth.secret.as_bytes(), Algorithm::Hs256)
+    let Some(secret) = auth.signing_secret() else {
+        let held = match auth.public_keys.is_empty() {
+            true => "previous ones",
+            false => "keys that verify",
+        };
+        return Err(Failure::Configuration(format!(
+            "there is no secret to sign a token with, only {held}; set auth.secret_file, or bring a \
+             token of your own"
+        )));
+    };
+    let claims = Claims { issuer: auth.issuer.clone(), audience: auth.audience.clone(), ..claims };
+    sign(&claims, secret.as_bytes(), Algorithm::Hs256)
         .map_err(|error| Failure::Internal(error.to_string()))
 }

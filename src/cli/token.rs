@@ -8,7 +8,6 @@ use super::configuration::{Configuration, sign_with};
 use super::failure::Failure;
 use super::output;
 use crate::auth::{Claims, Keys, Policy, verify};
-use crate::config::Secret;
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("grants").args(["read", "write", "api"]).required(true).multiple(true))]
@@ -81,15 +80,11 @@ impl Token {
                 Lifetime::Seconds(seconds) => Some(now.saturating_add(seconds)),
                 Lifetime::Ever => None,
             },
+            ..Claims::default()
         };
-        let token = sign_with(&loaded, &claims)?;
+        let token = sign_with(&loaded, claims)?;
         let config = &loaded.config;
-        let keys: Keys = config.auth.accepted_secrets().map(Secret::as_bytes).collect();
-        let policy = Policy {
-            leeway: config.auth.leeway,
-            max_channels: config.limits.max_channels,
-            max_channel_length: config.limits.max_channel_length,
-        };
+        let (keys, policy) = (Keys::from(&config.auth), Policy::from(config));
         verify(&token, &keys, &policy, now).map_err(|refusal| {
             Failure::Configuration(format!("the server would refuse it: {refusal}"))
         })?;

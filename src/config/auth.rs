@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AllowedOrigin, Secret, word::words};
+use super::{AllowedOrigin, PublicKey, Secret, word::words};
 
 /// The section `auth`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +14,14 @@ pub struct Auth {
     pub secret_configured: bool,
     /// Secrets that still verify, at most four, in order of trial.
     pub previous_secrets: Vec<Secret>,
+    /// Keys that verify tokens which others sign, at most four, in order of trial.
+    pub public_keys: Vec<PublicKey>,
     /// Whether the empty secret may be accepted beyond this machine.
     pub allow_empty_secret: bool,
+    /// What a token's `iss` must be; `None` is anything.
+    pub issuer: Option<String>,
+    /// What a token's `aud` must be or hold; `None` is anything.
+    pub audience: Option<String>,
     /// By how much the clock of whoever signs may be ahead, for `nbf` and `iat`.
     pub leeway: Duration,
     /// Whether an open connection is closed when its token expires.
@@ -31,8 +37,8 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// The secrets that verify a token, in order of trial. Where only previous secrets are
-    /// configured, the empty one is not among them.
+    /// The secrets that verify a token, in order of trial. Where only previous secrets or public keys
+    /// are configured, the empty one is not among them.
     pub fn accepted_secrets(&self) -> impl Iterator<Item = &Secret> {
         self.signing_secret().into_iter().chain(&self.previous_secrets)
     }
@@ -42,10 +48,15 @@ impl Auth {
         self.accepted_secrets().any(Secret::is_empty)
     }
 
-    /// The secret to sign tokens of our own with: none where nothing but previous ones is
-    /// configured. It may be the empty one, which anyone has.
+    /// The secret to sign tokens of our own with: none where nothing but previous ones or public keys
+    /// is configured. It may be the empty one, which anyone has.
     pub fn signing_secret(&self) -> Option<&Secret> {
-        (self.secret_configured || self.previous_secrets.is_empty()).then_some(&self.secret)
+        (self.secret_configured || !self.has_other_keys()).then_some(&self.secret)
+    }
+
+    /// Whether there are keys beside the secret.
+    pub(super) fn has_other_keys(&self) -> bool {
+        !self.previous_secrets.is_empty() || !self.public_keys.is_empty()
     }
 }
 
@@ -55,7 +66,10 @@ impl Default for Auth {
             secret: Secret::default(),
             secret_configured: false,
             previous_secrets: Vec::new(),
+            public_keys: Vec::new(),
             allow_empty_secret: false,
+            issuer: None,
+            audience: None,
             leeway: Duration::from_secs(5),
             close_at_expiry: false,
             on_withdrawal: OnWithdrawal::Close,
@@ -100,6 +114,12 @@ mod tests {
         for (auth, accepts, count) in cases {
             assert_eq!(auth.accepts_empty_key(), accepts, "{auth:?}");
             assert_eq!(auth.accepted_secrets().count(), count, "{auth:?}");
+        }
+        let key = include_bytes!("../../tests/keys/ed25519.pub");
+        let key = PublicKey::parse(std::path::Path::new("/k"), key).expect("a good key");
+        for (secret_configured, count) in [(false, 0), (true, 1)] {
+            let auth = Auth { public_keys: vec![key.clone()], ..with(secret_configured, "s", &[]) };
+            assert_eq!((auth.accepts_empty_key(), auth.accepted_secrets().count()), (false, count));
         }
     }
 }

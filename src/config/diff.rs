@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use super::Config;
 use super::field::{Field, list};
 use super::key::{Key, Reload};
 use super::keys;
+use super::{Config, PublicKey};
 
 /// One key whose value differs. Displays as `KEY: OLD -> NEW`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The path of the key.
     pub key: &'static str,
-    /// The old value as TOML, secrets masked; `none` where there is none.
+    /// The old value as TOML, secrets masked, public keys told apart; `none` where there is none.
     pub old: String,
     /// The new value, likewise.
     pub new: String,
@@ -34,7 +34,11 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 fn change(key: &'static Key, old: &Config, new: &Config) -> Change {
-    let show = |config| key.field.show(config).unwrap_or_else(|| "none".into());
+    let show = |config: &Config| match key.field {
+        // By their names alone, a key that was replaced in its file would look like the old one.
+        Field::PublicKeys => list(config.auth.public_keys.iter().map(PublicKey::describe)),
+        _ => key.field.show(config).unwrap_or_else(|| "none".into()),
+    };
     let by_default = old.listens_by_default() && new.listens_by_default();
     let reload = match key.field {
         Field::Listen(_) if by_default => Reload::Restart,
@@ -46,6 +50,7 @@ fn change(key: &'static Key, old: &Config, new: &Config) -> Change {
 fn differs(key: &Key, old: &Config, new: &Config) -> bool {
     match &key.field {
         Field::Secret => old.auth.signing_secret() != new.auth.signing_secret(),
+        Field::PublicKeys => old.auth.public_keys != new.auth.public_keys,
         Field::PreviousSecrets => old.auth.previous_secrets != new.auth.previous_secrets,
         // What is in them shows in the two above.
         Field::SecretFile | Field::PreviousSecretFiles => false,

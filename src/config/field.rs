@@ -11,7 +11,8 @@ use super::lens::{Lens, Words};
 use super::node::{Node, Value};
 use super::scalar;
 use super::unit::{show_duration, show_size};
-use super::{AllowedOrigin, Config, ListenAddress, LogOutput, listen};
+use super::{AllowedOrigin, Config, ListenAddress, LogOutput, TrustedProxies, TrustedProxy};
+use super::{listen, proxies};
 
 /// What a key holds. Ranges are of what is allowed, both ends in.
 pub(super) enum Field {
@@ -43,6 +44,10 @@ pub(super) enum Field {
     Listen(Lens<Option<Vec<ListenAddress>>>),
     /// Origins.
     Origins(Lens<Vec<AllowedOrigin>>),
+    /// Networks.
+    Proxies(Lens<TrustedProxies>),
+    /// The name of a header.
+    Header(Lens<String>),
     /// A secret in the configuration itself.
     Secret,
     /// The file of a secret.
@@ -51,6 +56,10 @@ pub(super) enum Field {
     PreviousSecrets,
     /// Files of secrets.
     PreviousSecretFiles,
+    /// Files of public keys.
+    PublicKeys,
+    /// Text of any kind but none at all.
+    Text(Lens<Option<String>>),
 }
 
 /// What is wrong with a value, and where.
@@ -61,11 +70,16 @@ impl Field {
     pub(super) fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::Listen(_) | Self::Origins(_) | Self::PreviousSecrets | Self::PreviousSecretFiles
+            Self::Listen(_)
+                | Self::Origins(_)
+                | Self::Proxies(_)
+                | Self::PreviousSecrets
+                | Self::PreviousSecretFiles
+                | Self::PublicKeys
         )
     }
 
-    /// Puts the value into the configuration. The four fields of secrets are only checked.
+    /// Puts the value into the configuration. The five fields of keys are only checked.
     pub(super) fn read(&self, config: &mut Config, node: &Node) -> Result<(), Vec<Complaint>> {
         match self {
             Self::Listen(lens) => {
@@ -78,8 +92,13 @@ impl Field {
                     items(node, |item| AllowedOrigin::parse(scalar::text(item)?))?;
                 Ok(())
             }
+            Self::Proxies(lens) => {
+                *(lens.get_mut)(config) =
+                    TrustedProxies(items(node, |item| TrustedProxy::parse(scalar::text(item)?))?);
+                Ok(())
+            }
             Self::PreviousSecrets => items(node, scalar::secret).map(drop),
-            Self::PreviousSecretFiles => items(node, scalar::path).map(drop),
+            Self::PreviousSecretFiles | Self::PublicKeys => items(node, scalar::path).map(drop),
             _ => self.read_one(config, node).map_err(|what| vec![(node.origin.clone(), what)]),
         }
     }
@@ -127,18 +146,24 @@ impl Field {
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
             }
+            Self::Header(lens) => {
+                *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
+            }
+            Self::Text(lens) => *(lens.get_mut)(config) = Some(scalar::some_text(node)?),
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
             | Self::Origins(_)
+            | Self::Proxies(_)
             | Self::PreviousSecrets
-            | Self::PreviousSecretFiles => {}
+            | Self::PreviousSecretFiles
+            | Self::PublicKeys => {}
         }
         Ok(())
     }
 
     /// The value as TOML, secrets masked. `None` for the files of secrets, which the configuration
-    /// does not keep, and for a group that is not set.
+    /// does not keep, and for a group or a text that is not set.
     pub(super) fn show(&self, config: &Config) -> Option<String> {
         let shown = match self {
             Self::Count(lens, _) => (lens.get)(config).to_string(),
@@ -166,8 +191,12 @@ impl Field {
             Self::Group(lens) => quote((lens.get)(config).as_deref()?),
             Self::Listen(_) => list(config.listen_addresses()),
             Self::Origins(lens) => list((lens.get)(config)),
+            Self::Proxies(lens) => list((lens.get)(config).iter()),
+            Self::Header(lens) => quote((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
+            Self::PublicKeys => list(&config.auth.public_keys),
+            Self::Text(lens) => quote((lens.get)(config).as_deref()?),
             Self::SecretFile | Self::PreviousSecretFiles => return None,
         };
         Some(shown)
@@ -193,10 +222,14 @@ impl Field {
             Self::Group(_) => "a group's name or number".into(),
             Self::Listen(_) => "addresses".into(),
             Self::Origins(_) => "origins".into(),
+            Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
+            Self::Header(_) => "a header's name".into(),
             Self::Secret => "text".into(),
             Self::SecretFile => "an absolute path".into(),
             Self::PreviousSecrets => "at most 4, files counted in".into(),
             Self::PreviousSecretFiles => "absolute paths, at most 4, secrets counted in".into(),
+            Self::PublicKeys => "absolute paths, at most 4".into(),
+            Self::Text(_) => "text".into(),
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! The walk of a load: `files` reads the TOML file and the env file, `document` and `environment`
 //! turn them and the variables into layers of nodes, each key's `Field` reads its node into the
-//! configuration, lowest layer first, `secrets` and `rules` judge what no key can tell alone.
+//! configuration, lowest layer first, `public_keys`, `secrets` and `rules` judge what no key can tell alone.
 
 mod allowed_origin;
 mod auth;
@@ -20,6 +20,7 @@ mod fault;
 mod field;
 mod files;
 mod key;
+mod key_file;
 mod keys;
 mod layer;
 mod lens;
@@ -28,6 +29,9 @@ mod load;
 mod memory;
 mod node;
 mod overridden;
+mod proxies;
+mod public_key;
+mod public_keys;
 mod reference;
 mod report;
 mod rules;
@@ -50,14 +54,16 @@ pub use effective::{Config, MOST_WORKERS};
 pub use fault::{Fault, Faults, Origin, Position, Warning};
 pub use files::default_path;
 pub use key::Reload;
-pub use listen::{DEFAULT_PORT, ListenAddress};
+pub use listen::{DEFAULT_PORT, ListenAddress, Preamble};
 pub use load::{EnvFile, LoadOptions, Loaded, load};
 pub use memory::available as available_memory;
 pub use overridden::reload_warnings;
+pub use proxies::{TrustedProxies, TrustedProxy};
+pub use public_key::{PublicAlgorithm, PublicKey};
 pub use reference::{Entry, example, markdown_table, reference};
 pub use secret::Secret;
 pub use sections::{
-    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Shutdown, SlowConsumer, WebSocket,
+    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Proxy, Shutdown, SlowConsumer, WebSocket,
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};

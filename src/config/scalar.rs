@@ -20,6 +20,14 @@ pub(super) fn text(node: &Node) -> Result<&str, String> {
     }
 }
 
+/// A string with something in it.
+pub(super) fn some_text(node: &Node) -> Result<String, String> {
+    match text(node)? {
+        "" => Err("an empty string; leave the key out where nothing is meant".into()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// The bytes of a secret, whatever they are.
 pub(super) fn secret(node: &Node) -> Result<Vec<u8>, String> {
     match &node.value {

@@ -5,14 +5,12 @@ use std::path::Path;
 
 use super::fault::Origin;
 use super::key::Key;
+use super::key_file::{self, Readers};
 use super::layer::{Given, Layer};
 use super::node::{Node, Value};
 use super::report::Report;
-use super::sources::{ReadError, Sources};
-use super::{Config, Secret, scalar};
-
-/// More than any secret needs; a larger file is another file.
-const FILE_LIMIT: usize = 64 << 10;
+use super::sources::Sources;
+use super::{Config, PublicKey, Secret, scalar};
 
 /// Each is tried for each token that does not verify.
 const MOST_PREVIOUS: usize = 4;
@@ -25,8 +23,8 @@ const SECRET_FILE: &str = "auth.secret_file";
 const PREVIOUS: &str = "auth.previous_secrets";
 const PREVIOUS_FILES: &str = "auth.previous_secret_files";
 
-/// Puts the secrets of the highest layer that has any into the configuration, which already says
-/// whether the empty one is allowed. `secret` and `secret_file` are one setting, and so are
+/// Puts the secrets of the highest layer that has any into the configuration, which already has the
+/// public keys, and says whether the empty secret is allowed. `secret` and `secret_file` are one setting, and so are
 /// `previous_secrets` and `previous_secret_files`. What holds is returned.
 pub(super) fn resolve<'a>(
     layers: &'a [Layer],
@@ -66,11 +64,11 @@ pub(super) fn resolve<'a>(
     if let Some(given) = secret.first()
         && given.key.path == SECRET
         && config.auth.secret.is_empty()
-        && !config.auth.previous_secrets.is_empty()
+        && config.auth.has_other_keys()
         && !config.auth.allow_empty_secret
     {
-        let text = "empty beside another secret, so anyone could sign a token; leave it out, and \
-                    only the previous ones hold, or set auth.allow_empty_secret = true";
+        let text = "empty beside another key, so anyone could sign a token; leave it out, and \
+                    only the others hold, or set auth.allow_empty_secret = true";
         report.fault(&given.node.origin, Some(SECRET), text);
     }
     secret.into_iter().chain(previous).collect()
@@ -117,9 +115,10 @@ impl Reader<'_> {
         } else {
             scalar::secret(node).ok()?
         };
-        if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
-            let text = "starts with -----BEGIN, and whoever has a public key could sign tokens \
-                        with its text; use a random secret (openssl rand -hex 32)";
+        if PublicKey::is_within(&bytes) {
+            let text = "holds a key of its own kind (-----BEGIN), and whoever has a public key could \
+                        sign tokens with its text; use a random secret (openssl rand -hex 32), and \
+                        auth.public_keys for public keys";
             self.report.fault(&node.origin, Some(key.path), text);
             return None;
         }
@@ -136,48 +135,17 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, key: &'static Key, node: &Node, path: &Path) -> Option<Vec<u8>> {
-        let (origin, name) = (&node.origin, Some(key.path));
-        let content = match self.sources.read(path, FILE_LIMIT) {
-            Ok(content) => content,
-            Err(error) => {
-                let mend = match error {
-                    ReadError::Absent => "make it, or name another",
-                    ReadError::Unreadable(_) => "let the user that philote runs as read it",
-                    ReadError::NotRegular => "name a file",
-                    ReadError::TooLarge => "use a file of at most 64 KiB",
-                };
-                let text = format!("{path:?}: {error}; {mend}");
-                match error {
-                    ReadError::Unreadable(_) => self.report.unreadable(origin, name, text),
-                    _ => self.report.fault(origin, name, text),
-                }
-                return None;
-            }
-        };
-        if content.mode & 0o002 != 0 {
-            let text = format!("{path:?}: everybody can write it; chmod o-w {path:?}");
-            self.report.fault(origin, name, text);
-            return None;
-        }
-        // Not refused: secrets are mounted into containers like that.
-        if content.mode & 0o004 != 0 {
-            let text = format!("{path:?}: everybody can read it; chmod o-r {path:?}");
-            self.report.warn(origin, name, text);
-        }
-        if content.mode & 0o020 != 0 && !content.own_group {
-            let text =
-                format!("{path:?}: a group that is not ours can write it; chmod g-w {path:?}");
-            self.report.warn(origin, name, text);
-        }
-        if content.bytes.trim_ascii().is_empty() && !self.allow_empty {
+        let origin = &node.origin;
+        let mut bytes =
+            key_file::read(self.sources, path, Readers::Few, (origin, key.path), self.report)?;
+        if bytes.trim_ascii().is_empty() && !self.allow_empty {
             let text = format!(
                 "{path:?}: nothing in it, so anyone could sign a token; put a secret there \
                  (openssl rand -hex 32), or set auth.allow_empty_secret = true"
             );
-            self.report.fault(origin, name, text);
+            self.report.fault(origin, Some(key.path), text);
             return None;
         }
-        let mut bytes = content.bytes;
         if bytes.pop_if(|byte| *byte == b'\n').is_some() {
             bytes.pop_if(|byte| *byte == b'\r');
         }

@@ -1,7 +1,7 @@
 //! Who a connection is, and its place among all of them.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,14 +12,40 @@ use uuid::Uuid;
 pub enum Peer {
     /// Over TCP; an IPv4 address is never written as a mapped IPv6 one.
     Address(SocketAddr),
+    /// From this address, as a trusted proxy says that tells no port.
+    Forwarded(IpAddr),
     /// Over a Unix socket.
     Unix,
+}
+
+impl Peer {
+    /// Its address, where it has one.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Peer::Address(address) => Some(address.ip()),
+            Peer::Forwarded(address) => Some(address),
+            Peer::Unix => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer::Address(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Peer {
+        Peer::Forwarded(address.to_canonical())
+    }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Address(address) => address.fmt(f),
+            Peer::Forwarded(address) => address.fmt(f),
             Peer::Unix => f.write_str("unix"),
         }
     }

@@ -74,13 +74,10 @@ impl LogLimit {
 
 /// Who a peer is, whatever its port: its address; of IPv6 the /64, all of which is one customer's.
 fn source(peer: Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Address(address) => Some(match address.ip() {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-            address => address,
-        }),
-        Peer::Unix => None,
-    }
+    peer.ip().map(|address| match address {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    })
 }
 
 #[cfg(test)]

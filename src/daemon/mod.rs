@@ -126,7 +126,10 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         }
     }
     let (asks, questions) = mpsc::channel(ASKS);
-    let control = control.map(|socket| tokio::spawn(control::serve(socket, asks, shared.clone())));
+    let control = control.map(|socket| {
+        let everyone = workers.everyone().clone();
+        tokio::spawn(control::serve(socket, asks, shared.clone(), everyone))
+    });
     let mut server = Server {
         options: options.clone(),
         log,

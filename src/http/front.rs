@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::crowd::Crowd;
+use super::inquiry::Everyone;
 use super::pending::PendingSockets;
 use super::rules::Rules;
 use crate::connection::close::CloseReason;
@@ -19,6 +21,8 @@ pub struct Shared {
     pub taken: Arc<AtomicUsize>,
     /// Sockets that were accepted and are no connections.
     pub pending: PendingSockets,
+    /// It has been said that there seems to be a proxy which nobody trusts.
+    pub told_of_proxy: AtomicBool,
     /// Newcomers are turned away: the server is going down.
     pub draining: AtomicBool,
     /// The port of the first TCP listener as it was bound; 0 without one.
@@ -35,6 +39,7 @@ impl Shared {
         Shared {
             taken: Arc::default(),
             pending: PendingSockets::default(),
+            told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             tcp_port: AtomicU16::new(0),
             started: Instant::now(),
@@ -54,13 +59,27 @@ pub struct Front {
     pub connections: Rc<Connections>,
     /// What all workers share.
     pub shared: Arc<Shared>,
+    /// The lines to all workers, this one's among them.
+    pub everyone: Everyone,
     rules: RefCell<Arc<Rules>>,
+    crowd: Crowd,
 }
 
 impl Front {
     /// With nothing pending.
-    pub fn new(connections: Rc<Connections>, shared: Arc<Shared>, rules: Arc<Rules>) -> Rc<Front> {
-        Rc::new(Front { connections, shared, rules: RefCell::new(rules) })
+    pub fn new(
+        connections: Rc<Connections>,
+        shared: Arc<Shared>,
+        everyone: Everyone,
+        rules: Arc<Rules>,
+    ) -> Rc<Front> {
+        Rc::new(Front {
+            connections,
+            shared,
+            everyone,
+            rules: RefCell::new(rules),
+            crowd: Crowd::default(),
+        })
     }
 
     /// The rules in force.
@@ -89,7 +108,28 @@ impl Front {
     pub(super) fn note_refused(&self, peer: Peer, reason: &'static str) {
         self.connections.counters.refused.add(1);
         if self.connections.log_limit.admits("handshake_refused", peer) {
-            tracing::info!(event = "handshake_refused", %peer, reason, "handshake refused");
+            // In its words too: what filters read of the journal is the message alone.
+            tracing::info!(
+                event = "handshake_refused",
+                %peer,
+                reason,
+                "handshake refused: {reason} from {peer}"
+            );
+        }
+    }
+
+    /// Notes one that is let in; says once where nearly all come from what must be a proxy.
+    pub(super) fn note_admitted(&self, peer: Peer) {
+        if self.crowd.enters(peer)
+            && self.rules.borrow().forwarding.trusts_nobody()
+            && !self.shared.told_of_proxy.swap(true, Ordering::Relaxed)
+        {
+            let host = peer.ip().map_or_else(|| "unix".to_owned(), |address| address.to_string());
+            tracing::warn!(
+                event = "proxy_not_trusted",
+                "nearly all connections come from {host}: if that is a proxy, set proxy.trusted = [\"{host}\"], \
+                 so that logs and limits see its clients"
+            );
         }
     }
 }

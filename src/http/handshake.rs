@@ -13,11 +13,13 @@ use std::time::SystemTime;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use uuid::Uuid;
 
+use super::answer::Answer;
+use super::forwarding::Source;
 use super::refusal::Refusal;
 use super::rules::Admission;
-use super::{Answer, Front, Upgrade, origin, token};
+use super::{Front, Upgrade, origin, token};
 use crate::auth;
-use crate::connection::{Identity, Peer, Place, Reservation};
+use crate::connection::{Identity, Place, Reservation};
 
 /// Whether a request asks for a WebSocket, well or badly.
 pub(super) fn wants_upgrade<B>(request: &Request<B>) -> bool {
@@ -31,7 +33,7 @@ pub(super) fn wants_upgrade<B>(request: &Request<B>) -> bool {
 /// Why not.
 pub(super) async fn admit<B>(
     front: &Front,
-    peer: Peer,
+    source: Source,
     request: &Request<B>,
 ) -> Result<(Answer, Upgrade), Refusal> {
     let accept = accept_key(request)?;
@@ -39,7 +41,7 @@ pub(super) async fn admit<B>(
         return Err(Refusal::Draining);
     }
     let rules = front.rules();
-    origin::judge(&rules, request.headers())?;
+    origin::judge(&rules, source.sender, request.headers())?;
     let grants = match rules.admission {
         Admission::Token => Some(grants(front, request)?),
         Admission::Anybody => None,
@@ -49,6 +51,8 @@ pub(super) async fn admit<B>(
         grants.as_ref().map_or((&[][..], &[][..]), |grants| (&grants.read[..], &grants.write[..]));
     let reservation = Reservation::new(&front.connections, read, write);
     reservation.opened().await;
+    let peer = source.client;
+    front.note_admitted(peer);
     let identity = Identity {
         id: Uuid::new_v4(),
         peer,

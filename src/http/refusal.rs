@@ -1,14 +1,12 @@
-//! Every answer to a handshake but 101, each with its status, its reason and its name in log and metrics.
+//! Who is not let in: each refusal with its status, its reason and its name in log and metrics. A handshake is
+//! told in one line of text, a request to the API in JSON.
 
-use bytes::Bytes;
-use http_body_util::Full;
+use hyper::StatusCode;
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
-    UPGRADE, WWW_AUTHENTICATE,
+    CONNECTION, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
-use hyper::{Response, StatusCode};
 
-use super::Answer;
+use super::answer::{self, Answer, text};
 use crate::auth::AuthError;
 
 /// What a handshake is told that has run out of time; hyper itself would say nothing.
@@ -18,7 +16,7 @@ pub(super) const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-ty
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// Why a handshake is not answered 101.
+/// Why a handshake is not answered 101, or a request to the API not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     /// No WebSocket handshake: what, is said.
@@ -82,9 +80,17 @@ impl Refusal {
         }
     }
 
-    /// The answer: one line that says why.
+    /// The answer to a handshake: one line that says why.
     pub(super) fn answer(self) -> Answer {
-        let mut answer = text(self.status(), &self.to_string());
+        self.with_headers(text(self.status(), &self.to_string()))
+    }
+
+    /// The answer to any other request: JSON that says why.
+    pub(super) fn fault(self) -> Answer {
+        self.with_headers(answer::fault(self.status(), self.name(), &self.to_string()))
+    }
+
+    fn with_headers(self, mut answer: Answer) -> Answer {
         let headers = answer.headers_mut();
         match self.status() {
             StatusCode::UNAUTHORIZED => {
@@ -102,14 +108,4 @@ impl Refusal {
         }
         answer
     }
-}
-
-/// An answer of one line of plain text.
-pub(super) fn text(status: StatusCode, line: &str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(format!("{line}\n"))));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forwarding::Forwarding;
 use crate::auth::{Keys, Policy};
 use crate::config::{AllowedOrigin, Config, OnWithdrawal};
 use crate::connection::Connection;
@@ -35,6 +36,8 @@ pub struct Rules {
     /// Anyone can sign tokens, and nobody said that this is meant: only what names a loopback host is
     /// served, so that no web page in a developer's browser can help itself.
     pub loopback_only: bool,
+    /// Which proxies are believed.
+    pub forwarding: Forwarding,
     /// The most connections.
     pub max_connections: usize,
     /// The most bytes of a request's head.
@@ -60,17 +63,14 @@ impl From<&Config> for Rules {
     fn from(config: &Config) -> Rules {
         Rules {
             admission: Admission::Token,
-            keys: config.auth.accepted_secrets().map(|secret| secret.as_bytes()).collect(),
-            policy: Policy {
-                leeway: config.auth.leeway,
-                max_channels: config.limits.max_channels,
-                max_channel_length: config.limits.max_channel_length,
-            },
+            keys: Keys::from(&config.auth),
+            policy: Policy::from(config),
             withdraws: config.auth.on_withdrawal == OnWithdrawal::Close,
             close_at_expiry: config.auth.close_at_expiry,
             check_origin: config.auth.check_origin,
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.accepts_empty_key() && !config.auth.allow_empty_secret,
+            forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
             max_head_size: config.limits.max_head_size,
             handshake_timeout: config.websocket.handshake_timeout,

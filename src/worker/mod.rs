@@ -25,10 +25,10 @@ use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
-use crate::connection::socket::Socket;
 use crate::connection::{Connection, Connections};
 use crate::connection::{Settings, View};
 use crate::http::front::Shared;
+use crate::http::inquiry::{self, Everyone, Inquiries};
 use crate::http::rules::Rules;
 use crate::http::{self, Front};
 use crate::hub::Hub;
@@ -51,6 +51,8 @@ struct Start {
     application: NewApplication,
     mailboxes: Vec<mpsc::Sender<Envelope>>,
     mailbox: Mailbox,
+    everyone: Everyone,
+    inquiries: Inquiries,
     told: mpsc::Receiver<Command>,
 }
 
@@ -67,8 +69,8 @@ fn run(start: Start) {
 }
 
 async fn live(start: Start) {
-    let Start { me, placement, shared, rules, settings, application, mailboxes, mailbox, told } =
-        start;
+    let Start { me, placement, shared, rules, settings, application, told, .. } = start;
+    let Start { mailboxes, mailbox, everyone, inquiries, .. } = start;
     let connections = Connections::new(
         Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
         me,
@@ -76,10 +78,11 @@ async fn live(start: Start) {
         settings,
         application(),
     );
-    let front = Front::new(connections.clone(), shared, rules);
+    let front = Front::new(connections.clone(), shared, everyone, rules);
     // None of them ends but by a panic, in it or in the hub.
     let mut tasks = JoinSet::new();
     tasks.spawn_local(mailbox.take_all(connections.clone()));
+    tasks.spawn_local(inquiry::take_all(front.clone(), inquiries));
     tasks.spawn_local(ping(connections.clone()));
     tasks.spawn_local(tick(connections.clone()));
     // A task of its own, so that it stands in line behind those whose work it ends.
@@ -98,14 +101,9 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     let withdrawal: RefCell<Option<AbortHandle>> = RefCell::new(None);
     while let Some(command) = told.recv().await {
         match command {
-            Command::Accept(accepted, peer, pending) => match Socket::from_accepted(accepted) {
-                Ok(socket) => {
-                    spawn_local(http::serve(front.clone(), socket, peer, pending));
-                }
-                Err(error) => {
-                    tracing::warn!(event = "accept_failed", %error, "a socket could not be served");
-                }
-            },
+            Command::Accept(newcomer, pending) => {
+                spawn_local(http::serve(front.clone(), newcomer, pending));
+            }
             Command::Configure { rules, settings, done } => {
                 front.configure(rules);
                 connections.configure(*settings);

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::{Start, mailbox, run};
 use crate::config::MOST_WORKERS;
-use crate::connection::socket::AcceptedSocket;
-use crate::connection::{Application, Peer};
-use crate::connection::{Settings, View};
+use crate::connection::{Application, Settings, View};
+use crate::http::Newcomer;
 use crate::http::front::Shared;
+use crate::http::inquiry::{self, Everyone};
 use crate::http::pending::{Pending, PendingSockets};
 use crate::http::rules::Rules;
 use crate::hub::mail::{MAX_WORKERS, WorkerId};
@@ -36,7 +36,7 @@ const _: () = assert!(MOST_WORKERS.get() <= MAX_WORKERS, "sets of workers hold a
 #[derive(Debug)]
 pub enum Command {
     /// Serve this socket.
-    Accept(AcceptedSocket, Peer, Pending),
+    Accept(Newcomer, Pending),
     /// Go by these from now on.
     Configure {
         /// For handshakes.
@@ -76,6 +76,7 @@ pub struct Workers {
     threads: Vec<JoinHandle<()>>,
     next: AtomicUsize,
     shared: Arc<Shared>,
+    everyone: Everyone,
 }
 
 /// Hears of workers that end.
@@ -118,14 +119,16 @@ impl Workers {
         let count = shared.counters.len();
         let placement = Placement::new(count);
         let (mailboxes, receivers) = mailbox::mailboxes(count);
+        let (everyone, ends) = inquiry::lines(count);
         let (say_broken, broken) = mpsc::channel(count.max(1));
         let mut workers = Workers {
             commands: Vec::with_capacity(count),
             threads: Vec::with_capacity(count),
             next: AtomicUsize::new(0),
             shared: shared.clone(),
+            everyone: everyone.clone(),
         };
-        for (number, mailbox) in receivers.into_iter().enumerate() {
+        for (number, (mailbox, inquiries)) in receivers.into_iter().zip(ends).enumerate() {
             let (commands, told) = mpsc::channel(COMMANDS);
             let me = WorkerId(number as u8);
             let start = Start {
@@ -137,6 +140,8 @@ impl Workers {
                 application,
                 mailboxes: mailboxes.clone(),
                 mailbox,
+                everyone: everyone.clone(),
+                inquiries,
                 told,
             };
             let end = SayBroken(me, say_broken.clone());
@@ -151,12 +156,17 @@ impl Workers {
         Ok((workers, Broken(broken)))
     }
 
+    /// The lines by which requests ask them.
+    pub fn everyone(&self) -> &Everyone {
+        &self.everyone
+    }
+
     /// Gives a newly accepted socket to the next worker in turn.
-    pub async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
+    pub async fn accept(&self, newcomer: Newcomer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
         // Noted here, where they are accepted, so that the oldest is the one that came first.
         let pending = PendingSockets::enter(&self.shared);
-        self.tell(worker, Command::Accept(socket, peer, pending)).await;
+        self.tell(worker, Command::Accept(newcomer, pending)).await;
     }
 
     /// Puts rules and settings in force everywhere, which calls off what is left of a withdrawal: how many

@@ -27,7 +27,13 @@ fn now() -> u64 {
 }
 
 fn judged(token: &str, secret: &str) -> Grants {
-    let policy = Policy { leeway: Duration::ZERO, max_channels: 9, max_channel_length: 9 };
+    let policy = Policy {
+        issuer: None,
+        audience: None,
+        leeway: Duration::ZERO,
+        max_channels: 9,
+        max_channel_length: 9,
+    };
     verify(token, &Keys::new(secret.as_bytes(), &[]), &policy, now()).expect("a good token")
 }
 

@@ -10,6 +10,7 @@ use philote::config::Control;
 use philote::daemon::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Reloaded, Status};
 use philote::daemon::control;
 use philote::http::front::Shared;
+use philote::http::inquiry;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::dir::Dir;
@@ -43,7 +44,8 @@ impl Steered {
                     let config = Control { socket: Some(path), ..Control::default() };
                     let socket = control::bind(&config).expect("bound").expect("not off");
                     let (asks, questions) = mpsc::channel(1);
-                    let serving = tokio::spawn(control::serve(socket, asks, shared));
+                    let (everyone, _) = inquiry::lines(1);
+                    let serving = tokio::spawn(control::serve(socket, asks, shared, everyone));
                     bound.send(()).expect("the test waits for it");
                     tokio::select! {
                         () = answer_all(questions, asked, outcome) => {}

@@ -20,7 +20,13 @@ fn now() -> u64 {
 fn judged(out: &str, secret: &str, at: u64) -> Grants {
     let token = out.strip_suffix('\n').expect("a line");
     assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{out:?}");
-    let policy = Policy { leeway: Duration::ZERO, max_channels: 9, max_channel_length: 99 };
+    let policy = Policy {
+        issuer: None,
+        audience: None,
+        leeway: Duration::ZERO,
+        max_channels: 9,
+        max_channel_length: 99,
+    };
     verify(token, &Keys::new(secret.as_bytes(), &[]), &policy, at).expect("a good token")
 }
 
@@ -64,6 +70,32 @@ fn a_token_that_the_server_would_refuse_is_not_made() {
     let mut command = philote(&["token", "--read", "a", "--read", "b"]);
     let said = run(command.env("PHILOTE_LIMITS_MAX_CHANNELS", "1")).failed(78);
     assert!(said.contains("limits.max_channels"), "{said}");
+}
+
+#[test]
+fn it_is_from_the_issuer_and_for_the_audience_that_the_server_asks_for() {
+    let mut command = philote(&["token", "--read", "a"]);
+    command.env("PHILOTE_AUTH_ISSUER", "https://i/").env("PHILOTE_AUTH_AUDIENCE", "philote");
+    let out = run(&mut command).quietly();
+    let with = |issuer: &str, audience: &str| Policy {
+        issuer: Some(issuer.into()),
+        audience: Some(audience.into()),
+        leeway: Duration::ZERO,
+        max_channels: 9,
+        max_channel_length: 99,
+    };
+    let keys = Keys::new(SECRET.as_bytes(), &[]);
+    assert!(verify(out.trim(), &keys, &with("https://i/", "philote"), now()).is_ok());
+    assert!(verify(out.trim(), &keys, &with("https://other/", "philote"), now()).is_err());
+    assert!(verify(out.trim(), &keys, &with("https://i/", "other"), now()).is_err());
+}
+
+#[test]
+fn keys_that_only_verify_sign_none() {
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/p256.pub");
+    let mut command = philote(&["token", "--read", "a"]);
+    let said = run(command.env("SECRET", "").env("PHILOTE_AUTH_PUBLIC_KEYS", key)).failed(78);
+    assert!(said.contains("no secret to sign a token with, only keys that verify"), "{said}");
 }
 
 #[test]

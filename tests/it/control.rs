@@ -1,6 +1,7 @@
 //! The control socket of the real server, and the commands that use it.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::dir::Dir;
+use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
 use crate::support::token::{SECRET, grant, token};
 use crate::support::tools::{require_tool, skip};
@@ -162,6 +164,23 @@ fn what_a_tool_does_stands_in_the_log_with_who_did_it() {
     assert_eq!(steered.run(&["drain"]).code, Some(0));
     let ended = steered.server.ended();
     assert!(ended.log.contains("control_drain"), "{}", ended.log);
+}
+
+/// Whoever may connect there needs no token.
+#[test]
+fn the_control_socket_serves_the_api_as_a_listener_does() {
+    let steered = Steered::with("limits.max_connections = 9");
+    let mut stream = std::os::unix::net::UnixStream::connect(steered.socket()).expect("it listens");
+    stream.write_all(&Request::get("/api/info").bytes()).expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let told: Value = serde_json::from_str(body).expect("JSON");
+    let listener = steered.server.info();
+    for name in ["pid", "max_connections", "tcp_port", "num_cpu"] {
+        assert_eq!(told[name], listener[name], "{name}");
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@
 mod support;
 
 mod activation;
-mod booted;
 mod bounds;
 mod browser;
 mod closing;
@@ -25,10 +24,14 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod proxied;
+mod proxy_protocol;
+mod public_keys;
 mod readme;
 mod refusals;
 mod reload;
 mod second_opinion;
 mod secrets;
 mod tokens;
+mod units;
 mod vanished;

@@ -185,7 +185,28 @@ fn an_unknown_path_without_an_upgrade_is_404() {
         let answer = server.ask(&Request::get(&format!("{path}?auth={token}")));
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
         assert!(!format!("{answer:?}").contains(&token));
+        assert_eq!(fault(&answer), "not_found");
     }
+}
+
+/// The stable word of an error in JSON, which has a sentence too.
+#[track_caller]
+fn fault(answer: &Response) -> String {
+    assert_eq!(answer.header("content-type"), Some("application/json"), "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
+    let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    let reason = body["reason"].as_str().unwrap_or_default();
+    assert!(!reason.is_empty() && !reason.contains('\n'), "{answer:?}");
+    body["error"].as_str().expect("a word").to_owned()
+}
+
+#[test]
+fn a_plain_request_that_may_not_ask_is_told_in_json() {
+    let server = Server::start();
+    let plain = Request::get("/api/info");
+    assert_eq!(fault(&server.ask(&plain)), "no_token");
+    assert_eq!(fault(&server.ask(&plain.clone().bearer("bad"))), "malformed");
+    assert_eq!(fault(&server.ask(&plain.bearer(&token("{}")))), "no_api_grant");
 }
 
 #[test]
@@ -196,7 +217,8 @@ fn another_method_is_405_with_those_that_would_do() {
         .header("Content-Length", "0");
     let answer = server.ask(&request);
     assert_eq!(answer.status, 405, "{answer:?}");
-    assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET")), "{answer:?}");
+    assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{answer:?}");
+    assert_eq!(fault(&answer), "method_not_allowed");
 }
 
 #[test]

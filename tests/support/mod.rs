@@ -9,6 +9,7 @@ pub(crate) mod dir;
 pub(crate) mod frame;
 pub(crate) mod http;
 pub(crate) mod network;
+pub(crate) mod private_key;
 pub(crate) mod server;
 pub(crate) mod stuck;
 pub(crate) mod token;

@@ -519,7 +519,8 @@ fn listening(datagram: &str) -> Option<Vec<SocketAddr>> {
 /// The addresses in a status.
 pub(crate) fn addresses(status: &str) -> Option<Vec<SocketAddr>> {
     let addresses = status.strip_prefix("listening on ")?.split(';').next()?;
-    addresses.split(',').map(|address| address.trim().parse().ok()).collect()
+    // Behind an address stands what comes before the first request there.
+    addresses.split(',').map(|address| address.split_whitespace().next()?.parse().ok()).collect()
 }
 
 fn pid_of(child: &Child) -> Pid {

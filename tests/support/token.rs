@@ -52,6 +52,7 @@ fn tag<M: Mac + KeyInit>(text: &str, secret: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-fn encode(bytes: &[u8]) -> String {
+/// In base64url, as the parts of a token are.
+pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

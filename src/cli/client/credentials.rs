@@ -91,7 +91,7 @@ pub(super) fn mint(loaded: &Loaded, needs: Needs<'_>) -> Result<Token, Failure> 
         expires: Some(now() + LIFETIME),
         ..Claims::default()
     };
-    let text = sign_with(loaded, &claims)?;
+    let text = sign_with(loaded, claims)?;
     let secret =
         if loaded.config.auth.secret.is_empty() { "the empty secret" } else { "the secret" };
     let origin = match &loaded.path {

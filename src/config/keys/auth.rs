@@ -43,6 +43,17 @@ pub(super) static KEYS: &[Key] = &[
         doc: "The same, each in a file of its own.",
     },
     Key {
+        path: "auth.public_keys",
+        other_variables: &[],
+        field: Field::PublicKeys,
+        unset: Unset::Told { words: "none", example: "[\"/etc/philote/app.pub\"]" },
+        reload: Reload::AtOnce,
+        doc: "Files with one public key each, in PEM, that tokens are verified with which somebody \
+              else signs: an RSA key of 2048 to 8192 bits for RS256, a P-256 key for ES256, an \
+              Ed25519 key for EdDSA. Read again at each reload. Where no secret is set beside them, \
+              HS256, HS384 and HS512 are refused.",
+    },
+    Key {
         path: "auth.allow_empty_secret",
         other_variables: &[],
         field: Field::Switch(lens!(auth.allow_empty_secret)),
@@ -50,6 +61,24 @@ pub(super) static KEYS: &[Key] = &[
         reload: Reload::AtOnce,
         doc: "Whether the empty secret is accepted beyond loopback. Anyone who can connect can \
               then sign a token for every channel.",
+    },
+    Key {
+        path: "auth.issuer",
+        other_variables: &[],
+        field: Field::Text(lens!(auth.issuer)),
+        unset: Unset::Told { words: "none", example: "\"https://login.example.org/\"" },
+        reload: Reload::NewHandshakes,
+        doc: "What the claim iss of each token must be, to the letter. Without it iss is not looked \
+              at.",
+    },
+    Key {
+        path: "auth.audience",
+        other_variables: &[],
+        field: Field::Text(lens!(auth.audience)),
+        unset: Unset::Told { words: "none", example: "\"philote\"" },
+        reload: Reload::NewHandshakes,
+        doc: "What the claim aud of each token must be, or hold where it is an array, to the letter. \
+              Without it aud is not looked at.",
     },
     Key {
         path: "auth.leeway",
@@ -76,7 +105,7 @@ pub(super) static KEYS: &[Key] = &[
         field: word!(auth.on_withdrawal),
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
-        doc: "What happens to connections whose secret is accepted no more after a reload: \
+        doc: "What happens to connections whose key is accepted no more after a reload: \
               \"close\" closes them with 1008, \"keep\" leaves them.",
     },
     Key {
@@ -86,7 +115,7 @@ pub(super) static KEYS: &[Key] = &[
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
         doc: "Over how long they are closed, evenly. A reload in that time that accepts the \
-              secret again calls the rest off. \"0s\" is at once.",
+              key again calls the rest off. \"0s\" is at once.",
     },
     Key {
         path: "auth.check_origin",

@@ -97,8 +97,11 @@ fn every_key_has_its_change() {
             "control.socket" => "\"/p\"".into(),
             "control.group" | "control.mode" => "\"0\"".replace('0', "640"),
             "auth.allowed_origins" => "[\"https://a.example\"]".into(),
+            "proxy.trusted" => "[\"unix\"]".into(),
+            "proxy.header" => "\"X-Client\"".into(),
             "auth.secret" | "auth.secret_file" => "\"/x\"".into(),
             "auth.previous_secrets" | "auth.previous_secret_files" => "[\"/x\"]".into(),
+            "auth.public_keys" => "[\"/x.pub\"]".into(),
             _ => match example.as_str() {
                 "false" => "true".into(),
                 "\"close\"" => "\"keep\"".into(),
@@ -117,6 +120,7 @@ fn every_key_has_its_change() {
         let fake = Fake::new()
             .toml(format!("{} = {}", key.path, other(key)))
             .file("/x", 0o600, "0123456789abcdef0123456789abcdef")
+            .file("/x.pub", 0o644, include_str!("../../../tests/keys/ed25519.pub"))
             .env(&[("LISTEN", "127.0.0.1:6380")]);
         let fake = if key.path == "listen" { Fake { environment: vec![], ..fake } } else { fake };
         let old = Fake::new().env(&[("LISTEN", "127.0.0.1:6380")]).config();

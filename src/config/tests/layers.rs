@@ -45,7 +45,11 @@ fn a_fault_in_a_layer_that_is_overridden_is_still_a_fault() {
 
 #[test]
 fn every_key_can_be_set_by_its_variable() {
-    let secret = Fake::new().file("/etc/philote/secret", 0o640, "x".repeat(40));
+    let secret = Fake::new().file("/etc/philote/secret", 0o640, "x".repeat(40)).file(
+        "/etc/philote/app.pub",
+        0o644,
+        include_str!("../../../tests/keys/p256.pub"),
+    );
     let mut read = 0;
     for key in keys::all() {
         let example = key.example();

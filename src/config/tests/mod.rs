@@ -5,6 +5,7 @@ mod diff;
 mod faults;
 mod layers;
 mod listeners;
+mod public_keys;
 mod random;
 mod reference;
 mod secrets;

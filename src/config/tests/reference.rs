@@ -33,6 +33,8 @@ fn every_line_of_the_example_can_be_used() {
         let secret = FileContent { bytes: [b'x'; 64].into(), mode: 0o640, own_group: true };
         let mut fake = Fake::new().toml(format!("{header}{line}\n"));
         fake.files.insert("/etc/philote/secret".into(), Ok(secret));
+        let fake =
+            fake.file("/etc/philote/app.pub", 0o644, include_str!("../../../tests/keys/rsa.pub"));
         let config = fake.config();
         if let key::Unset::Fixed = key.unset {
             // `secret = ""` is configured, and that shows nowhere but here.

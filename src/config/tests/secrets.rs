@@ -138,8 +138,12 @@ fn one_newline_at_the_end_of_a_file_is_left_out() {
     }
 }
 
+fn der(text: &str) -> Vec<u8> {
+    PublicKey::parse(Path::new("/k"), text.as_bytes()).expect("a good key").info().to_vec()
+}
+
 #[test]
-fn a_secret_that_is_a_key_in_pem_is_refused() {
+fn a_secret_that_is_a_key_in_pem_or_der_is_refused() {
     let pem = "-----BEGIN PUBLIC KEY-----\nMIIB\n";
     let cases = [
         with_file(0o600, pem),
@@ -147,11 +151,14 @@ fn a_secret_that_is_a_key_in_pem_is_refused() {
         Fake::new().env(&[("SECRET", pem)]),
         Fake::new().toml("auth.previous_secrets = [\"-----BEGIN RSA PUBLIC KEY-----\"]"),
         Fake::new().toml("auth.allow_empty_secret = true").env(&[("SECRET", pem)]),
+        with_file(0o600, format!("the key of the application: {pem}")),
+        with_file(0o600, der(include_str!("../../../tests/keys/rsa.pub"))),
+        with_file(0o600, der(include_str!("../../../tests/keys/ed25519.pub"))),
     ];
     for fake in cases {
         let faults = fake.faults();
         assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].contains("starts with -----BEGIN"), "{faults:?}");
+        assert!(faults[0].contains("holds a key of its own kind"), "{faults:?}");
         assert!(!faults[0].contains("MIIB"), "{faults:?}");
     }
 }

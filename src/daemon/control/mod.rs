@@ -2,7 +2,8 @@
 //! connect. There is no other authority: no token, and no WebSocket.
 //!
 //! A request's walk: [`serve`] accepts, notes who calls, and drives hyper over one request; `routes` turns it into
-//! an [`Ask`], which the daemon's loop answers. Nothing here changes the daemon by itself.
+//! an [`Ask`], which the daemon's loop answers, or has a worker serve it as it serves a listener's. Nothing here changes
+//! the daemon by itself.
 //!
 //! Bounded: callers at once, bytes of a request's head, seconds until it has come, seconds until the answer has been
 //! taken. How long an answer takes is the daemon's affair; one that has gone down answers 503.
@@ -29,6 +30,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ask::Ask;
 use crate::http::front::Shared;
+use crate::http::inquiry::Everyone;
 pub use bind::{BindError, ControlSocket, bind};
 use routes::Caller;
 
@@ -60,8 +62,9 @@ pub fn serve(
     socket: ControlSocket,
     asks: mpsc::Sender<Ask>,
     shared: Arc<Shared>,
+    everyone: Everyone,
 ) -> impl Future<Output = ()> + Send + 'static {
-    serve_within(BOUNDS, socket, asks, shared)
+    serve_within(BOUNDS, socket, asks, shared, everyone)
 }
 
 async fn serve_within(
@@ -69,6 +72,7 @@ async fn serve_within(
     socket: ControlSocket,
     asks: mpsc::Sender<Ask>,
     shared: Arc<Shared>,
+    everyone: Everyone,
 ) {
     let mut talks = JoinSet::new();
     loop {
@@ -79,7 +83,7 @@ async fn serve_within(
             accepted = socket.accept(), if talks.len() < bounds.callers => match accepted {
                 Ok(stream) => {
                     // Who cannot be named in the log is not let in.
-                    if let Ok(caller) = Caller::of(&stream, &asks, &shared) {
+                    if let Ok(caller) = Caller::of(&stream, &asks, &shared, &everyone) {
                         talks.spawn(talk(stream, caller, bounds.patience));
                     }
                 }
@@ -105,7 +109,7 @@ async fn talk(stream: UnixStream, caller: Caller, patience: Duration) {
         let (asked, answered, caller) = (asked.clone(), answered.clone(), caller.clone());
         async move {
             asked.notify_one();
-            let answer = routes::answer(&caller, request.method(), request.uri().path()).await;
+            let answer = routes::answer(&caller, request).await;
             answered.notify_one();
             Ok::<_, Infallible>(answer)
         }

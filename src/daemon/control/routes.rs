@@ -2,16 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use hyper::{Method, StatusCode};
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::answer::{self, Answer};
+use super::answer;
 use crate::daemon::ask::Ask;
+use crate::http::answer::{Answer, fault, json};
 use crate::http::front::Shared;
+use crate::http::inquiry::{Errand, Everyone};
+use crate::http::routes::{self, Route};
+use crate::http::{api, health};
 
 /// Who asks, and who answers.
 pub(super) struct Caller {
@@ -20,6 +24,7 @@ pub(super) struct Caller {
     pid: Option<i32>,
     pub(super) asks: mpsc::Sender<Ask>,
     shared: Arc<Shared>,
+    everyone: Everyone,
 }
 
 /// The daemon has gone down before it answered.
@@ -27,43 +32,30 @@ struct Gone;
 
 /// What is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route<'a> {
+enum Action {
     Reload,
     Check,
     Drain,
     Status,
     Connections,
-    Connection(&'a str),
+    Disconnect,
     Health,
     Readiness,
+    /// As on a listener, by a worker.
+    Api(api::Action),
 }
 
-impl<'a> Route<'a> {
-    fn of(path: &'a str) -> Option<Route<'a>> {
-        Some(match path {
-            "/reload" => Route::Reload,
-            "/check" => Route::Check,
-            "/drain" => Route::Drain,
-            "/status" => Route::Status,
-            "/connections" => Route::Connections,
-            "/healthz" => Route::Health,
-            "/readyz" => Route::Readiness,
-            _ => match path.strip_prefix("/connections/") {
-                Some(id) if !id.is_empty() && !id.contains('/') => Route::Connection(id),
-                _ => return None,
-            },
-        })
-    }
-
-    /// The methods that it takes, as `Allow` lists them.
-    fn allow(self) -> &'static str {
-        match self {
-            Route::Reload | Route::Check | Route::Drain => "POST",
-            Route::Connection(_) => "DELETE",
-            Route::Status | Route::Connections | Route::Health | Route::Readiness => "GET, HEAD",
-        }
-    }
-}
+const ROUTES: &[Route<Action>] = &[
+    Route::post("/reload", Action::Reload),
+    Route::post("/check", Action::Check),
+    Route::post("/drain", Action::Drain),
+    Route::get("/status", Action::Status),
+    Route::get("/connections", Action::Connections),
+    Route::delete("/connections/*", Action::Disconnect),
+    Route::get("/healthz", Action::Health),
+    Route::get("/readyz", Action::Readiness),
+    Route::get("/api/info", Action::Api(api::Action::Info)),
+];
 
 impl Caller {
     /// The other end of a connection that was accepted.
@@ -74,6 +66,7 @@ impl Caller {
         stream: &UnixStream,
         asks: &mpsc::Sender<Ask>,
         shared: &Arc<Shared>,
+        everyone: &Everyone,
     ) -> io::Result<Caller> {
         let credentials = stream.peer_cred()?;
         Ok(Caller {
@@ -81,6 +74,7 @@ impl Caller {
             pid: credentials.pid(),
             asks: asks.clone(),
             shared: shared.clone(),
+            everyone: everyone.clone(),
         })
     }
 
@@ -92,48 +86,53 @@ impl Caller {
 }
 
 /// Answers a request.
-pub(super) async fn answer(caller: &Caller, method: &Method, path: &str) -> Answer {
-    let Some(route) = Route::of(path) else {
-        let reason = "nothing is served under this path";
-        return answer::fault(StatusCode::NOT_FOUND, "not_found", reason);
-    };
-    if !route.allow().split(", ").any(|allowed| allowed == method.as_str()) {
-        return answer::wrong_method(route.allow());
+pub(super) async fn answer(caller: &Caller, request: Request<Incoming>) -> Answer {
+    let path = request.uri().path().to_owned();
+    match routes::find(ROUTES, request.method(), &path) {
+        Ok((action, segment)) => {
+            carry_out(caller, action, segment, request).await.unwrap_or_else(|Gone| {
+                let reason = "the server went down before it could answer";
+                fault(StatusCode::SERVICE_UNAVAILABLE, "stopped", reason)
+            })
+        }
+        Err(miss) => miss.answer(),
     }
-    carry_out(caller, route).await.unwrap_or_else(|Gone| {
-        let reason = "the server went down before it could answer";
-        answer::fault(StatusCode::SERVICE_UNAVAILABLE, "stopped", reason)
-    })
 }
 
-async fn carry_out(caller: &Caller, route: Route<'_>) -> Result<Answer, Gone> {
+async fn carry_out(
+    caller: &Caller,
+    action: Action,
+    segment: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Gone> {
     let (uid, pid) = (caller.uid, caller.pid);
-    Ok(match route {
-        Route::Reload => {
+    Ok(match action {
+        Action::Reload => {
             tracing::info!(event = "control_reload", uid, pid, "asked to reload");
             answer::reloaded(&caller.ask(Ask::Reload).await?)
         }
-        Route::Check => answer::reloaded(&caller.ask(Ask::Check).await?),
-        Route::Drain => {
+        Action::Check => answer::reloaded(&caller.ask(Ask::Check).await?),
+        Action::Drain => {
             tracing::info!(event = "control_drain", uid, pid, "asked to drain");
             caller.ask(Ask::Drain).await?;
-            answer::json(&serde_json::json!({ "draining": true }))
+            json(&serde_json::json!({ "draining": true }))
         }
-        Route::Status => answer::json(&caller.ask(Ask::Status).await?),
-        Route::Connections => answer::json(&caller.ask(Ask::Connections).await?),
-        Route::Connection(id) => disconnect(caller, id).await?,
-        Route::Health => answer::text(StatusCode::OK, "ok"),
-        Route::Readiness if caller.shared.draining.load(Ordering::Relaxed) => {
-            answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining")
+        Action::Status => json(&caller.ask(Ask::Status).await?),
+        Action::Connections => json(&caller.ask(Ask::Connections).await?),
+        Action::Disconnect => disconnect(caller, segment).await?,
+        Action::Health => health::health(),
+        Action::Readiness => health::readiness(&caller.shared),
+        Action::Api(action) => {
+            let errand = Errand { action, segment: segment.to_owned(), request };
+            caller.everyone.serve(errand).await.ok_or(Gone)?
         }
-        Route::Readiness => answer::text(StatusCode::OK, "ready"),
     })
 }
 
 async fn disconnect(caller: &Caller, id: &str) -> Result<Answer, Gone> {
     let Ok(id) = Uuid::try_parse(id) else {
         let reason = "an id of a connection is a UUID, as GET /connections lists them";
-        return Ok(answer::fault(StatusCode::BAD_REQUEST, "bad_request", reason));
+        return Ok(fault(StatusCode::BAD_REQUEST, "bad_request", reason));
     };
     tracing::info!(
         event = "control_disconnect",
@@ -143,8 +142,8 @@ async fn disconnect(caller: &Caller, id: &str) -> Result<Answer, Gone> {
         "asked to disconnect"
     );
     if caller.ask(|answer| Ask::Disconnect(id, answer)).await? {
-        Ok(answer::json(&serde_json::json!({ "disconnected": id })))
+        Ok(json(&serde_json::json!({ "disconnected": id })))
     } else {
-        Ok(answer::fault(StatusCode::NOT_FOUND, "not_found", "there is no connection of this id"))
+        Ok(fault(StatusCode::NOT_FOUND, "not_found", "there is no connection of this id"))
     }
 }

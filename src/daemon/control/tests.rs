@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::*;
 use crate::config::Control;
 use crate::daemon::ask::{ConnectionInfo, ReloadOutcome, Reloaded, Status};
+use crate::http::inquiry;
 
 #[path = "../../../tests/support/dir.rs"]
 mod dir;
@@ -115,7 +116,10 @@ impl Served {
         let path = socket.path().to_owned();
         let shared = Arc::new(Shared::new(1));
         let (asks, receiver) = mpsc::channel(1);
-        let serving = tokio::spawn(serve_within(bounds, socket, asks, shared.clone()));
+        let (everyone, inquiries) = inquiry::lines(1);
+        // No worker takes them.
+        drop(inquiries);
+        let serving = tokio::spawn(serve_within(bounds, socket, asks, shared.clone(), everyone));
         (Served { path, shared, serving, _dir: dir }, receiver)
     }
 
@@ -287,7 +291,7 @@ async fn a_reload_that_is_rejected_or_too_late_is_an_error_with_all_its_reasons(
 #[tokio::test]
 async fn what_is_not_served_is_404_and_the_wrong_method_405() {
     let served = Served::playing(ReloadOutcome::Draining);
-    let unknown = ["/", "/reload/", "/connections/", "/connections/a/b", "/api/info", "//status"];
+    let unknown = ["/", "/reload/", "/connections/", "/connections/a/b", "/api", "//status"];
     for path in unknown {
         let (code, body) = served.json("GET", path).await;
         assert_eq!((code, &body["error"]), (404, &"not_found".into()), "{path}");

@@ -1,0 +1,41 @@
+//! Who may what: the token of a request on a listener, everything on the control socket.
+
+use hyper::Request;
+
+use super::Caller;
+use crate::auth::Grants;
+use crate::http::refusal::Refusal;
+use crate::http::{Front, handshake, origin};
+
+/// What a caller may do.
+pub(super) enum Rights {
+    /// Everything.
+    All,
+    /// What a token grants.
+    Granted(Grants),
+}
+
+impl Rights {
+    /// Those of a request whose token may stand in the query too, as the tools of old have it.
+    ///
+    /// # Errors
+    /// Where it comes from an origin that may not ask, or has no good token.
+    pub(super) fn of_anywhere<B>(
+        front: &Front,
+        caller: Caller,
+        request: &Request<B>,
+    ) -> Result<Rights, Refusal> {
+        let Caller::Peer(source) = caller else { return Ok(Rights::All) };
+        origin::judge(&front.rules(), source.sender, request.headers())?;
+        Ok(Rights::Granted(handshake::grants(front, request)?))
+    }
+
+    /// # Errors
+    /// Without the claim `api`.
+    pub(super) fn need_api(&self) -> Result<(), Refusal> {
+        match self {
+            Rights::Granted(grants) if !grants.api => Err(Refusal::NoApiGrant),
+            _ => Ok(()),
+        }
+    }
+}
