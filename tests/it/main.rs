@@ -20,6 +20,7 @@ mod logs;
 mod machine;
 mod manager;
 mod messages;
+mod metrics;
 mod opening;
 mod order;
 mod origins;

@@ -86,6 +86,8 @@ fn every_block_is_known() {
         "text line",
         "json line",
         "text logrotate",
+        "sh metrics",
+        "toml metrics",
         "sh control",
         "toml proxy",
         "env container",

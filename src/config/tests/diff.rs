@@ -92,7 +92,7 @@ fn every_key_has_its_change() {
     let other = |key: &key::Key| -> String {
         let example = key.example();
         match key.path {
-            "listen" => "[\"127.0.0.1:1\"]".into(),
+            "listen" | "metrics.listen" => "[\"127.0.0.1:1\"]".into(),
             "limits.total_queue" => "\"96KiB\"".into(),
             "control.socket" => "\"/p\"".into(),
             "control.group" | "control.mode" => "\"0\"".replace('0', "640"),

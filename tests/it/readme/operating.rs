@@ -11,7 +11,7 @@ use super::shell::Shell;
 use super::text::{block, readme, table, with};
 use super::{is_generated, is_good_environment, number};
 use crate::support::dir::Dir;
-use crate::support::http::Request;
+use crate::support::http::{Request, free_port, local};
 use crate::support::server::{Server, Setup};
 use crate::support::token::{grant, signed};
 use crate::support::tools::require_tool;
@@ -277,6 +277,29 @@ fn the_table_of_the_events_is_the_generated_one() {
         let _ = writeln!(text, "| `{name}` | {level} | {} | {meaning} |", fields.join(", "));
     }
     is_generated("events", &text);
+}
+
+#[test]
+fn the_table_of_the_metrics_is_the_generated_one() {
+    is_generated("metrics", &philote::daemon::metrics::markdown_table());
+}
+
+#[test]
+fn metrics_are_read_as_it_stands() {
+    if require_tool("curl", "apt install curl").is_none() {
+        return;
+    }
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let address = local(free_port());
+    let listen = with(&block("toml metrics"), "127.0.0.1:9638", &address.to_string());
+    let server = Server::with(&format!("control.socket = {socket:?}\n{listen}"));
+    let command = with(&block("sh metrics"), "/run/philote/control.sock", &socket);
+    let out = Shell::new().run(&command).well();
+    assert!(out.contains("\nphilote_connections 0"), "{out}");
+    let answer = Request::get("/metrics").send(address);
+    assert!(answer.body.contains("\nphilote_connections 0"), "{answer:?}");
+    drop(server);
 }
 
 /// A line with what differs from one time to the next made the same.
