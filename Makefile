@@ -17,11 +17,7 @@ ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif
 
-<<<<<<< HEAD
-.PHONY: build run server test test-deps conformance bench bench-plots install uninstall clean help
-=======
-.PHONY: build run server test test-deps conformance deb install uninstall clean help
->>>>>>> main
+.PHONY: build run server test test-deps conformance bench bench-plots deb install uninstall clean help
 .DEFAULT_GOAL := build
 
 build: ## build the release binary (the default)
@@ -50,18 +46,16 @@ test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
 
-<<<<<<< HEAD
 bench: build ## measure beside NATS and nchan, for 25 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
 	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
 	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
 
 bench-plots: ## draw benches/plots and the tables of benches/README.md from benches/results.json
 	@benches/plot
-=======
+
 deb: build ## make the Debian package, in target/deb; to release it, on Debian 12
 	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
 	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb"
->>>>>>> main
 
 $(PHILOTE):
 	$(MAKE) build
