@@ -5,11 +5,15 @@
 mod dir;
 mod play;
 mod program;
+#[path = "../support/required.rs"]
+mod required;
 
 mod check;
 mod clients;
+mod completions;
 mod console;
 mod credentials;
+mod manual;
 mod publish;
 mod steer;
 mod subscribe;

@@ -36,3 +36,4 @@ mod secrets;
 mod tokens;
 mod units;
 mod vanished;
+mod welcome;
