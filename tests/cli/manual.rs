@@ -24,7 +24,11 @@ use crate::required::require_tool;
 
 const DATE: &str = "2026-01-31";
 
-fn program_page() -> String {
+pub(crate) fn configuration_page() -> String {
+    configuration::page(DATE)
+}
+
+pub(crate) fn program_page() -> String {
     program::page(DATE).expect("writing to memory")
 }
 
@@ -113,7 +117,7 @@ fn the_page_of_the_program_tells_of_signals_events_exit_codes_and_variables() {
 
 #[test]
 fn the_page_of_the_configuration_tells_of_every_key() {
-    let Some(page) = as_read(&configuration::page(DATE)) else { return };
+    let Some(page) = as_read(&configuration_page()) else { return };
     let keys = reference();
     assert!(!keys.is_empty());
     for entry in &keys {
@@ -162,8 +166,7 @@ fn mandoc_finds_nothing_to_say_of_the_pages() {
         let output = Command::new(&mandoc).args(["-T", "lint", "-W", "warning"]).arg(path).output();
         output.expect("mandoc runs")
     };
-    for (name, source) in
-        [("philote.1", program_page()), ("philote.toml.5", configuration::page(DATE))]
+    for (name, source) in [("philote.1", program_page()), ("philote.toml.5", configuration_page())]
     {
         let output = lint(name, &source);
         assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
@@ -187,5 +190,5 @@ fn the_date_is_the_epochs_or_the_changelogs() {
         assert_eq!(date::of(epoch, changelog, now).as_deref(), expected, "{epoch:?}");
     }
     date::of_the_pages().expect("a date");
-    assert!(program_page().contains(DATE) && configuration::page(DATE).contains(DATE));
+    assert!(program_page().contains(DATE) && configuration_page().contains(DATE));
 }

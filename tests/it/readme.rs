@@ -71,7 +71,6 @@ fn every_block_is_known() {
         "sh package",
         "sh service",
         "sh install",
-        "sh account",
         "toml service",
         "sh dropin",
         "sh activate",

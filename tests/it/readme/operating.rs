@@ -45,6 +45,12 @@ impl Administered {
     }
 }
 
+/// A file of the project.
+fn shipped(path: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(path).expect("it is shipped")
+}
+
 #[test]
 fn whoever_knows_nginx_finds_the_counterparts() {
     let there = Administered::with("limits.max_connections = 1\nworkers = 2");
@@ -362,6 +368,7 @@ fn a_log_file_is_rotated_as_it_stands() {
     let file = dir.path().join("philote.log");
     let server = Server::with(&format!("log.output = {file:?}"));
     let snippet = block("text logrotate");
+    assert!(shipped("packaging/logrotate").ends_with(&snippet));
     let snippet = with(&snippet, "/var/log/philote/philote.log", &file.display().to_string());
     let kill = "systemctl kill --signal=SIGUSR1 --kill-who=main philote.service";
     let signal = format!("kill -USR1 {}", server.pid());
