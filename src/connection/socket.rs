@@ -133,10 +133,10 @@ impl Socket {
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         // Not their own `try_write`: in a process of several threads the C library wraps each of its system calls
         // in two more calls, for a cancellation of threads that nothing here ever asks for.
-        let send = |socket: BorrowedFd<'_>| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?);
+        let send = || Ok(rustix::net::send(self, bytes, SEND_FLAGS)?);
         match self {
-            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
-            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, send),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, send),
         }
     }
 
@@ -146,10 +146,10 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let write = |socket: BorrowedFd<'_>| Ok(rustix::io::writev(socket, pieces)?);
+        let write = || Ok(rustix::io::writev(self, pieces)?);
         match self {
-            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || write(stream.as_fd())),
-            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || write(stream.as_fd())),
+            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, write),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, write),
         }
     }
 

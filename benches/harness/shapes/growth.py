@@ -11,7 +11,7 @@ SIZES = (16, 64, 256, 1_024, 4_096, 16_384, 65_536)
 SAME = "philote, to one of them"
 CONNECTIONS = 100
 RUNS = 3
-SECONDS = 0.8
+SECONDS = 0.5
 
 
 def subscribers(bench):
@@ -49,7 +49,7 @@ def channels(bench):
             metrics=[EACH, PER_SECOND, kib],
             runs=RUNS,
             first_guess=2_000,
-            seconds=SECONDS / 2,
+            seconds=SECONDS,
         )
         for count in CHANNELS
     ]

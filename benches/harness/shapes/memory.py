@@ -34,7 +34,7 @@ def shapes(bench):
             name="idle-cpu",
             title=f"{count:,} idle connections, pinged every 25 seconds",
             variants=[
-                Variant("philote", bench.philote, f"idle --conns {count} --seconds {bench.effort.seconds(60)} --timeout 100")
+                Variant("philote", bench.philote, f"idle --conns {count} --seconds {bench.effort.seconds(60)}")
             ],
             metrics=[SHARE],
             runs=1,
@@ -43,12 +43,12 @@ def shapes(bench):
         ),
         Shape(
             name="memory-given-back",
-            title="1,000 subscribers, 64 KiB ten times a second for 5 seconds, then a minute of rest",
+            title=f"{count:,} subscribers, 16 KiB four times a second for 5 seconds, then a minute of rest",
             variants=[
                 Variant(
                     "philote",
                     bench.philote,
-                    f"swell --subs 1000 --size 65536 --rate 10 --seconds 5 --rest {rest}",
+                    f"swell --subs {count} --size 16384 --rate 4 --seconds 5 --rest {rest}",
                 )
             ],
             metrics=[
