@@ -25,6 +25,10 @@ pub struct Limits {
     pub max_channel_length: usize,
     /// Bytes in the outbound queue of one connection.
     pub outbound_queue: usize,
+    /// Messages that one connection sends in a second; `None` is any number.
+    pub messages_per_second: Option<usize>,
+    /// Bytes that one connection sends in a second; `None` is any number.
+    pub bytes_per_second: Option<usize>,
 }
 
 impl Default for Limits {
@@ -39,6 +43,8 @@ impl Default for Limits {
             max_channels: 4096,
             max_channel_length: 1 << 10,
             outbound_queue: 4 << 20,
+            messages_per_second: None,
+            bytes_per_second: None,
         }
     }
 }

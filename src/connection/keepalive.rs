@@ -106,7 +106,7 @@ impl Connections {
         let hub = self.hub.borrow();
         let waits = !hub.queue(connection.key).is_empty();
         // While it is not read from, whatever it answers is not heard.
-        let is_read = hub.has_credit(connection.key);
+        let is_read = hub.has_credit(connection.key) && !connection.is_held_up();
         drop(hub);
         if known.answers && known.unanswered >= rounds.unanswered && !waits && is_read {
             self.counters.vanished.add(1);

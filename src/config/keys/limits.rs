@@ -82,4 +82,24 @@ pub(super) static KEYS: &[Key] = &[
               second, or sixteen times as much at once, and it is a slow consumer. Twice \
               max_message_size or more.",
     },
+    Key {
+        path: "limits.messages_per_second",
+        other_variables: &[],
+        field: Field::OptionalCount(lens!(limits.messages_per_second), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Messages, pings and pongs from one connection in a second; after a silence so many may \
+              come at once. Who sends more is read from no faster, and closed with 4001 once it has \
+              been held up for 10 s in any 30.",
+    },
+    Key {
+        path: "limits.bytes_per_second",
+        other_variables: &[],
+        // A GiB is more than one worker reads.
+        field: Field::OptionalSize(lens!(limits.bytes_per_second), 64..=1 << 30),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Bytes from one connection in a second, likewise. A message that is longer takes as many \
+              seconds to be read; one that takes 10 s ends its connection.",
+    },
 ];
