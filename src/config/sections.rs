@@ -11,6 +11,10 @@ use super::word::words;
 pub struct Limits {
     /// WebSocket connections at once.
     pub max_connections: usize,
+    /// WebSocket connections of one address at once; `None` is any number.
+    pub max_connections_per_ip: Option<usize>,
+    /// Handshakes of one address in a second; `None` is any number.
+    pub handshakes_per_second_per_ip: Option<usize>,
     /// Accepted sockets that are no WebSocket (yet) at once.
     pub max_pending: usize,
     /// Bytes of a request's head.
@@ -36,6 +40,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 255,
+            max_connections_per_ip: None,
+            handshakes_per_second_per_ip: None,
             max_pending: 1024,
             max_head_size: 64 << 10,
             total_queue: 256 << 20,

@@ -5,7 +5,7 @@
 //! how far it is with closing. What waits for its socket stands in the hub.
 //!
 //! - [`table`]: the connections of one worker and what they share.
-//! - [`pace`]: how fast one is read from.
+//! - [`pace`]: how fast one is read from. [`network`], [`neighbours`]: whose it is, and how many more they have.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
@@ -19,6 +19,8 @@ mod identity;
 pub mod inbound;
 pub mod keepalive;
 pub mod log_limit;
+pub mod neighbours;
+pub mod network;
 pub mod pace;
 mod reading;
 pub mod relay;

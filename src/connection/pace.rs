@@ -67,6 +67,13 @@ impl Pace {
         Pace { messages: now, bytes: now, held_up: None, history: History::new(now), timer: None }
     }
 
+    /// One that is held up.
+    #[cfg(test)]
+    pub(super) fn held_up_now() -> Pace {
+        let now = Instant::now();
+        Pace { held_up: Some(now), ..Pace::new(now) }
+    }
+
     /// How many messages and how many bytes may be taken now.
     fn allowance(&self, rates: Rates, now: Instant) -> (usize, usize) {
         let all =
@@ -102,13 +109,12 @@ impl Pace {
 fn spare(due: Instant, rate: NonZeroU64, now: Instant) -> usize {
     let ahead = due.saturating_duration_since(now);
     let spare = BURST.saturating_sub(ahead).as_nanos() * u128::from(rate.get());
-    // Rounded, so that the time of one thing is never found to be a little too short for it.
-    usize::try_from((spare + 500) / 1_000_000_000).unwrap_or(usize::MAX)
+    usize::try_from(spare / 1_000_000_000).unwrap_or(usize::MAX)
 }
 
-/// How long so many things take at the rate.
+/// How long so many things take at the rate; rounded up, so that it is never a little too short for them.
 fn time_of(count: usize, rate: NonZeroU64) -> Duration {
-    let nanos = count as u128 * 1_000_000_000 / u128::from(rate.get());
+    let nanos = (count as u128 * 1_000_000_000).div_ceil(u128::from(rate.get()));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

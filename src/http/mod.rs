@@ -17,6 +17,7 @@ pub mod answer;
 pub mod api;
 pub mod front;
 mod handshake;
+pub mod handshake_rate;
 pub mod health;
 pub mod inquiry;
 mod origin;

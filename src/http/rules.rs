@@ -1,10 +1,12 @@
 //! What handshakes go by: made of the configuration as a whole, replaced as a whole.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::auth::{Keys, Policy};
 use crate::config::{AllowedOrigin, Config, OnWithdrawal};
-use crate::connection::Connection;
+use crate::connection::network::Network;
+use crate::connection::{Connection, Peer};
 
 /// Who is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,10 @@ pub struct Rules {
     pub loopback_only: bool,
     /// The most connections.
     pub max_connections: usize,
+    /// The most connections of one network; None is any number.
+    pub max_connections_per_ip: Option<usize>,
+    /// The most handshakes of one network in a second; None is any number.
+    pub handshakes_per_second_per_ip: Option<NonZeroU32>,
     /// The most bytes of a request's head.
     pub max_head_size: usize,
     /// From accept to the 101.
@@ -50,6 +56,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The network whose limits a peer counts for; None where no limit by address holds for it.
+    pub(super) fn network_of(&self, peer: Peer) -> Option<Network> {
+        Network::of(peer)
+    }
+
     /// Whether they accept the key that a connection rests on; one without a key rests on none.
     pub fn accept_key_of(&self, connection: &Connection) -> bool {
         connection.identity.key.is_none_or(|key| self.keys.accepts(&key))
@@ -68,6 +79,11 @@ impl From<&Config> for Rules {
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.accepts_empty_key() && !config.auth.allow_empty_secret,
             max_connections: config.limits.max_connections,
+            max_connections_per_ip: config.limits.max_connections_per_ip,
+            handshakes_per_second_per_ip: config
+                .limits
+                .handshakes_per_second_per_ip
+                .and_then(|rate| NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX))),
             max_head_size: config.limits.max_head_size,
             handshake_timeout: config.websocket.handshake_timeout,
             user_timeout: config

@@ -26,6 +26,7 @@ mod order;
 mod origins;
 mod proofs;
 mod public_keys;
+mod rates;
 mod readme;
 mod refusals;
 mod reload;

@@ -16,6 +16,25 @@ pub(super) static KEYS: &[Key] = &[
               is lowered.",
     },
     Key {
+        path: "limits.max_connections_per_ip",
+        other_variables: &[],
+        field: Field::OptionalCount(lens!(limits.max_connections_per_ip), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "WebSocket connections of one address at once, of an IPv6 address those of its whole /64; \
+              more are answered 429. Many people can share one address: leave room for them.",
+    },
+    Key {
+        path: "limits.handshakes_per_second_per_ip",
+        other_variables: &[],
+        field: Field::OptionalCount(lens!(limits.handshakes_per_second_per_ip), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Handshakes of one address, or /64, in a second; after a silence so many may come at once. \
+              More are answered 429 before their token is looked at. Requests to /api whose token is \
+              refused count too.",
+    },
+    Key {
         path: "limits.max_pending",
         other_variables: &[],
         field: Field::Count(lens!(limits.max_pending), 1..=1_000_000),

@@ -25,11 +25,15 @@ impl Rights {
         caller: Caller,
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
-        if caller == Caller::Control {
-            return Ok(Rights::All);
-        }
+        let Caller::Peer(peer) = caller else { return Ok(Rights::All) };
+        // Only bad tokens count: an application may publish as often as it likes.
+        front.has_attempt(peer)?;
         origin::judge(&front.rules(), request.headers())?;
-        Ok(Rights::Granted(handshake::grants(front, request)?))
+        let grants = handshake::grants(front, request);
+        if matches!(grants, Err(Refusal::Token(_))) {
+            front.count_attempt(peer)?;
+        }
+        Ok(Rights::Granted(grants?))
     }
 
     /// # Errors
