@@ -15,7 +15,8 @@ use philote::config::Config;
 use philote::connection::Settings;
 use philote::connection::close::CloseReason;
 use philote::connection::socket::AcceptedSocket;
-use philote::connection::{Application, Connection, Connections, Peer};
+use philote::connection::{Application, Connection, Connections};
+use philote::http::Newcomer;
 use philote::http::front::Shared;
 use philote::http::rules::{Admission, Rules};
 use philote::protocol::{Malformed, encode_header};
@@ -80,7 +81,7 @@ fn serve(address: &str) -> std::io::Result<()> {
         loop {
             let (socket, peer) = listener.accept()?;
             socket.set_nonblocking(true)?;
-            workers.accept(AcceptedSocket::Tcp(socket), Peer::Address(peer)).await;
+            workers.accept(Newcomer::plain(AcceptedSocket::Tcp(socket), peer.into())).await;
         }
     })
 }

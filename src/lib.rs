@@ -33,12 +33,15 @@
 //! nothing half started.
 //!
 //! **A socket** becomes a connection. A listener accepts it and hands it to the next worker in turn, where it
-//! counts as pending ([`http::pending`]) and [`http::serve`] drives hyper over it. The handshake is judged in
-//! this order: its form, whether the server is stopping, how often its address has asked
-//! ([`http::handshake_rate`]), its origin, its token ([`auth::verify`]), whether there is room, for its address too. Then a [`connection::Reservation`] makes it a member of the hub, and the 101 goes out only when the
-//! homes of all its channels know of it; what is published meanwhile waits in its queue. hyper gives the socket
-//! back and is dropped, and [`connection::Connection`] takes over: an idle one owns no buffer. Every way out in
-//! between undoes the reservation.
+//! counts as pending ([`http::pending`]). What its listener wants in front of everything else is taken first, the
+//! header of the PROXY protocol; then [`http::serve`] drives hyper over it. Whom a request comes from is what a
+//! trusted proxy says ([`http::forwarding`]), else the peer. The handshake is judged in this order: its form,
+//! whether the server is stopping, how often its address has asked ([`http::handshake_rate`]), its origin, its
+//! token ([`auth::verify`]), whether there is room, for its address too. Then a [`connection::Reservation`] makes
+//! it a member of the hub, and the 101 goes out only when the homes of all its channels know of it; what is
+//! published meanwhile waits in its queue. hyper gives the socket back and is dropped, and
+//! [`connection::Connection`] takes over: an idle one owns no buffer. Every way out in between undoes the
+//! reservation.
 //!
 //! **A message.** The socket's bytes come into a buffer that all of a worker's connections share, are cut into
 //! frames where they lie, unmasked there, and parsed ([`protocol::parse`]). [`hub::Hub::publish`] looks at the

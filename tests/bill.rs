@@ -17,6 +17,7 @@ use philote::connection::Peer;
 use philote::connection::Settings;
 use philote::connection::relay::Relay;
 use philote::connection::socket::AcceptedSocket;
+use philote::http::Newcomer;
 use philote::http::front::Shared;
 use philote::http::rules::Rules;
 use philote::worker::Workers;
@@ -122,7 +123,7 @@ impl Server {
         let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         theirs.set_nonblocking(true).expect("non-blocking");
         ours.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-        let accept = self.workers.accept(AcceptedSocket::Unix(theirs), Peer::Unix);
+        let accept = self.workers.accept(Newcomer::plain(AcceptedSocket::Unix(theirs), Peer::Unix));
         self.runtime.block_on(accept);
         let names = vec![channel.to_owned()];
         let claims = Claims { read: names.clone(), write: names, ..Claims::default() };

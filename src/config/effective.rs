@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
-use super::{Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Shutdown, WebSocket};
+use super::{Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Proxy, Shutdown, WebSocket};
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
 pub const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
@@ -23,6 +23,8 @@ pub struct Config {
     pub limits: Limits,
     /// The section `websocket`.
     pub websocket: WebSocket,
+    /// The section `proxy`.
+    pub proxy: Proxy,
     /// The section `log`.
     pub log: Log,
     /// The section `shutdown`.
@@ -47,7 +49,7 @@ impl Config {
         };
         let mut addresses = listen.clone();
         for address in &mut addresses {
-            if let ListenAddress::Tcp { address, ipv6only } = address
+            if let ListenAddress::Tcp { address, ipv6only, .. } = address
                 && address.ip() == Ipv6Addr::UNSPECIFIED
             {
                 *ipv6only |= listen.iter().any(|other| {
@@ -76,6 +78,7 @@ impl Default for Config {
             auth: Auth::default(),
             limits: Limits::default(),
             websocket: WebSocket::default(),
+            proxy: Proxy::default(),
             log: Log::default(),
             shutdown: Shutdown::default(),
             control: Control::default(),

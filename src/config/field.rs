@@ -11,7 +11,8 @@ use super::lens::{Lens, Words};
 use super::node::{Node, Value};
 use super::scalar;
 use super::unit::{show_duration, show_size};
-use super::{AllowedOrigin, Config, ListenAddress, LogOutput, listen};
+use super::{AllowedOrigin, Config, ListenAddress, LogOutput, TrustedProxies, TrustedProxy};
+use super::{listen, proxies};
 
 /// What a key holds. Ranges are of what is allowed, both ends in.
 pub(super) enum Field {
@@ -47,6 +48,10 @@ pub(super) enum Field {
     Listen(Lens<Option<Vec<ListenAddress>>>),
     /// Origins.
     Origins(Lens<Vec<AllowedOrigin>>),
+    /// Networks.
+    Proxies(Lens<TrustedProxies>),
+    /// The name of a header.
+    Header(Lens<String>),
     /// A secret in the configuration itself.
     Secret,
     /// The file of a secret.
@@ -71,6 +76,7 @@ impl Field {
             self,
             Self::Listen(_)
                 | Self::Origins(_)
+                | Self::Proxies(_)
                 | Self::PreviousSecrets
                 | Self::PreviousSecretFiles
                 | Self::PublicKeys
@@ -88,6 +94,11 @@ impl Field {
             Self::Origins(lens) => {
                 *(lens.get_mut)(config) =
                     items(node, |item| AllowedOrigin::parse(scalar::text(item)?))?;
+                Ok(())
+            }
+            Self::Proxies(lens) => {
+                *(lens.get_mut)(config) =
+                    TrustedProxies(items(node, |item| TrustedProxy::parse(scalar::text(item)?))?);
                 Ok(())
             }
             Self::PreviousSecrets => items(node, scalar::secret).map(drop),
@@ -137,11 +148,15 @@ impl Field {
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
             }
+            Self::Header(lens) => {
+                *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
+            }
             Self::Text(lens) => *(lens.get_mut)(config) = Some(scalar::some_text(node)?),
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
             | Self::Origins(_)
+            | Self::Proxies(_)
             | Self::PreviousSecrets
             | Self::PreviousSecretFiles
             | Self::PublicKeys => {}
@@ -186,6 +201,8 @@ impl Field {
             Self::Group(lens) => quote((lens.get)(config).as_deref()?),
             Self::Listen(_) => list(config.listen_addresses()),
             Self::Origins(lens) => list((lens.get)(config)),
+            Self::Proxies(lens) => list((lens.get)(config).iter()),
+            Self::Header(lens) => quote((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
             Self::PublicKeys => list(&config.auth.public_keys),
@@ -221,6 +238,8 @@ impl Field {
             Self::Group(_) => "a group's name or number".into(),
             Self::Listen(_) => "addresses".into(),
             Self::Origins(_) => "origins".into(),
+            Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
+            Self::Header(_) => "a header's name".into(),
             Self::Secret => "text".into(),
             Self::SecretFile => "an absolute path".into(),
             Self::PreviousSecrets => "at most 4, files counted in".into(),

@@ -12,17 +12,26 @@ pub const DEFAULT_PORT: u16 = 6380;
 /// one of them NUL).
 const LONGEST_SOCKET_PATH: usize = 103;
 
+/// What has to come on a connection before its first request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preamble {
+    /// The header of the PROXY protocol, by which a proxy says whom it speaks for.
+    pub proxy: bool,
+}
+
 /// One address to listen on. `Display` gives back what stands in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// `ADDRESS:PORT [ipv6only]`
+    /// `ADDRESS:PORT [proxy] [ipv6only]`
     Tcp {
         /// Address and port; port 0 is one that the system chooses.
         address: SocketAddr,
         /// Whether an IPv6 wildcard leaves IPv4 alone.
         ipv6only: bool,
+        /// What comes before the first request.
+        preamble: Preamble,
     },
-    /// `unix:/path [mode=0660] [group=NAME]`
+    /// `unix:/path [mode=0660] [group=NAME] [proxy]`
     Unix {
         /// An absolute path.
         path: PathBuf,
@@ -30,6 +39,8 @@ pub enum ListenAddress {
         mode: Option<u32>,
         /// A name or a number.
         group: Option<String>,
+        /// What comes before the first request.
+        preamble: Preamble,
     },
 }
 
@@ -42,8 +53,25 @@ impl ListenAddress {
         }
     }
 
+    /// What comes before the first request of each of its connections.
+    pub fn preamble(&self) -> Preamble {
+        match self {
+            Self::Tcp { preamble, .. } | Self::Unix { preamble, .. } => *preamble,
+        }
+    }
+
     pub(super) fn tcp(ip: impl Into<IpAddr>, port: u16) -> Self {
-        Self::Tcp { address: SocketAddr::new(ip.into(), port), ipv6only: false }
+        Self::at(SocketAddr::new(ip.into(), port))
+    }
+
+    fn at(address: SocketAddr) -> Self {
+        Self::Tcp { address, ipv6only: false, preamble: Preamble::default() }
+    }
+
+    fn preamble_mut(&mut self) -> &mut Preamble {
+        match self {
+            Self::Tcp { preamble, .. } | Self::Unix { preamble, .. } => preamble,
+        }
     }
 
     /// Both loopback addresses.
@@ -67,10 +95,10 @@ impl ListenAddress {
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { address, ipv6only } => {
-                write!(f, "{address}{}", if *ipv6only { " ipv6only" } else { "" })
+            Self::Tcp { address, ipv6only, .. } => {
+                write!(f, "{address}{}", if *ipv6only { " ipv6only" } else { "" })?;
             }
-            Self::Unix { path, mode, group } => {
+            Self::Unix { path, mode, group, .. } => {
                 write!(f, "unix:{}", path.display())?;
                 if let Some(mode) = mode {
                     write!(f, " mode={mode:04o}")?;
@@ -78,9 +106,27 @@ impl fmt::Display for ListenAddress {
                 if let Some(group) = group {
                     write!(f, " group={group}")?;
                 }
-                Ok(())
             }
         }
+        self.preamble().fmt(f)
+    }
+}
+
+/// The words for it, each with a space in front.
+impl fmt::Display for Preamble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.proxy { " proxy" } else { "" })
+    }
+}
+
+impl Preamble {
+    /// Takes one word of an entry; whether it is one of these.
+    fn take(&mut self, word: &str) -> bool {
+        match word {
+            "proxy" => self.proxy = true,
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -90,10 +136,15 @@ fn tcp<'a>(
 ) -> Result<Vec<ListenAddress>, String> {
     let mut addresses = address(first)?;
     for word in words {
-        if word != "ipv6only" {
-            return Err(format!("unknown word {word:?} after the address; it takes ipv6only"));
+        if addresses.iter_mut().all(|address| address.preamble_mut().take(word)) {
+            continue;
         }
-        let [ListenAddress::Tcp { address: SocketAddr::V6(_), ipv6only }] = &mut addresses[..]
+        if word != "ipv6only" {
+            return Err(format!(
+                "unknown word {word:?} after the address; it takes proxy and ipv6only"
+            ));
+        }
+        let [ListenAddress::Tcp { address: SocketAddr::V6(_), ipv6only, .. }] = &mut addresses[..]
         else {
             return Err(format!(
                 "ipv6only goes with an IPv6 address, which {first:?} is not; leave it out"
@@ -106,7 +157,7 @@ fn tcp<'a>(
 
 fn address(text: &str) -> Result<Vec<ListenAddress>, String> {
     if let Ok(address) = text.parse() {
-        return Ok(vec![ListenAddress::Tcp { address, ipv6only: false }]);
+        return Ok(vec![ListenAddress::at(address)]);
     }
     if let Ok(ip) = text.parse::<Ipv4Addr>() {
         return Ok(vec![ListenAddress::tcp(ip, DEFAULT_PORT)]);
@@ -164,19 +215,19 @@ fn unix<'a>(path: &str, words: impl Iterator<Item = &'a str>) -> Result<ListenAd
     if path.contains(char::is_control) {
         return Err("a path with a control character in it; leave that out".into());
     }
-    let (mut mode, mut group) = (None, None);
+    let (mut mode, mut group, mut preamble) = (None, None, Preamble::default());
     for word in words {
         if let Some(text) = word.strip_prefix("mode=") {
             mode = Some(self::mode(text)?);
         } else if let Some(name) = word.strip_prefix("group=") {
             group = Some(self::group(name)?);
-        } else {
+        } else if !preamble.take(word) {
             return Err(format!(
-                "unknown word {word:?} after the path; it takes mode=0660 and group=NAME"
+                "unknown word {word:?} after the path; it takes mode=0660, group=NAME and proxy"
             ));
         }
     }
-    Ok(ListenAddress::Unix { path: path.into(), mode, group })
+    Ok(ListenAddress::Unix { path: path.into(), mode, group, preamble })
 }
 
 /// Permission bits in octal, three or four digits.
@@ -216,6 +267,10 @@ mod tests {
             ("unix:/run/p.sock", "unix:/run/p.sock"),
             ("unix:/p mode=660 group=www-data", "unix:/p mode=0660 group=www-data"),
             ("unix:/p group=33", "unix:/p group=33"),
+            ("127.0.0.1:80 proxy", "127.0.0.1:80 proxy"),
+            ("[::]:80 proxy ipv6only", "[::]:80 ipv6only proxy"),
+            ("localhost:80 proxy", "127.0.0.1:80 proxy, [::1]:80 proxy"),
+            ("unix:/p proxy mode=0600", "unix:/p mode=0600 proxy"),
         ];
         for (entry, expected) in cases {
             let read = ListenAddress::parse(entry).unwrap();
@@ -242,7 +297,7 @@ mod tests {
             ("localhost:+1", "\"+1\" is no port"),
             ("[::1]:http", "\"http\" is no port"),
             ("127.0.0.1:80 tls", "unknown word \"tls\""),
-            ("127.0.0.1:80 proxy", "unknown word \"proxy\""),
+            ("127.0.0.1:80 PROXY", "unknown word \"PROXY\""),
             ("127.0.0.1:80 ipv6only", "leave it out"),
             ("localhost:80 ipv6only", "leave it out"),
             ("unix:run/p.sock", "no absolute path"),
@@ -251,7 +306,7 @@ mod tests {
             ("unix:/p mode=1777", "no mode"),
             ("unix:/p mode=+77", "no mode"),
             ("unix:/p group=", "no group"),
-            ("unix:/p ipv6only", "mode=0660 and group=NAME"),
+            ("unix:/p ipv6only", "mode=0660, group=NAME and proxy"),
         ];
         for (entry, expected) in cases {
             let error = ListenAddress::parse(entry).unwrap_err();

@@ -29,6 +29,7 @@ mod load;
 mod memory;
 mod node;
 mod overridden;
+mod proxies;
 mod public_key;
 mod public_keys;
 mod reference;
@@ -53,15 +54,16 @@ pub use effective::{Config, MOST_WORKERS};
 pub use fault::{Fault, Faults, Origin, Position, Warning};
 pub use files::default_path;
 pub use key::Reload;
-pub use listen::{DEFAULT_PORT, ListenAddress};
+pub use listen::{DEFAULT_PORT, ListenAddress, Preamble};
 pub use load::{EnvFile, LoadOptions, Loaded, load};
 pub use memory::available as available_memory;
 pub use overridden::reload_warnings;
+pub use proxies::{TrustedProxies, TrustedProxy};
 pub use public_key::{PublicAlgorithm, PublicKey};
 pub use reference::{Entry, example, markdown_table, reference};
 pub use secret::Secret;
 pub use sections::{
-    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Shutdown, SlowConsumer, WebSocket,
+    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Proxy, Shutdown, SlowConsumer, WebSocket,
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};

@@ -8,7 +8,7 @@ use super::field::quote;
 use super::layer::Layer;
 use super::report::Report;
 use super::unit::show_size;
-use super::{Config, ListenAddress, scalar};
+use super::{Config, ListenAddress, TrustedProxy, scalar};
 
 /// Where each key that is set was set.
 pub(super) type Origins = BTreeMap<&'static str, Origin>;
@@ -95,6 +95,7 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
         report.fault(&origin("auth.check_origin"), Some("auth.check_origin"), text);
     }
     listeners(config, &origin("listen"), complete, report);
+    proxies(config, &origin("listen"), &origin("proxy.trusted"), report);
     let limits = &config.limits;
     if limits.outbound_queue < limits.max_message_size.saturating_mul(2) {
         let key = match origins.get("limits.outbound_queue") {
@@ -114,6 +115,30 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
             let text = "accepted for old configurations, and changes nothing; it can be taken out";
             report.warn(origin, Some(key), text);
         }
+    }
+}
+
+/// A listener that demands the PROXY header of peers none of which is trusted would serve nobody.
+fn proxies(config: &Config, listen: &Origin, trusted: &Origin, report: &mut Report) {
+    let entries = || config.proxy.trusted.iter();
+    for address in config.listen_addresses().iter().filter(|address| address.preamble().proxy) {
+        let is_unix = matches!(address, ListenAddress::Unix { .. });
+        if !entries().any(|entry| is_unix == (*entry == TrustedProxy::Unix)) {
+            let mend = if is_unix { "add \"unix\" to it" } else { "add the proxy's address to it" };
+            let text = format!(
+                "{} wants the PROXY header, which is taken from proxy.trusted alone, so nobody \
+                 could connect; {mend}",
+                quote(&address.to_string())
+            );
+            report.fault(listen, Some("listen"), text);
+        }
+    }
+    if let Some(everybody) = entries().find(|entry| entry.is_everybody()) {
+        let text = format!(
+            "{everybody} trusts everybody, so anyone who can connect can say that they come from \
+             anywhere; name the proxies"
+        );
+        report.warn(trusted, Some("proxy.trusted"), text);
     }
 }
 

@@ -1,9 +1,10 @@
-//! Owns the plain sections of the configuration: limits, websocket, log, shutdown, control.
+//! Owns the plain sections of the configuration: limits, websocket, proxy, log, shutdown, control.
 //! Units, ranges and documentation of each key stand in `keys.rs`, once.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::TrustedProxies;
 use super::word::words;
 
 /// The section `limits`; sizes in bytes.
@@ -98,6 +99,21 @@ pub enum SlowConsumer {
 }
 
 words!(SlowConsumer { Disconnect = "disconnect", Drop = "drop" });
+
+/// The section `proxy`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proxy {
+    /// Who is believed.
+    pub trusted: TrustedProxies,
+    /// The name of the header that they say it in.
+    pub header: String,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self { trusted: TrustedProxies::default(), header: "X-Forwarded-For".into() }
+    }
+}
 
 /// The section `log`.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,6 +14,8 @@ use super::neighbours::Neighbour;
 pub enum Peer {
     /// Over TCP; an IPv4 address is never written as a mapped IPv6 one.
     Address(SocketAddr),
+    /// From this address, as a trusted proxy says that tells no port.
+    Forwarded(IpAddr),
     /// Over a Unix socket.
     Unix,
 }
@@ -23,8 +25,21 @@ impl Peer {
     pub fn ip(self) -> Option<IpAddr> {
         match self {
             Peer::Address(address) => Some(address.ip()),
+            Peer::Forwarded(address) => Some(address),
             Peer::Unix => None,
         }
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer::Address(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Peer {
+        Peer::Forwarded(address.to_canonical())
     }
 }
 
@@ -32,6 +47,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Address(address) => address.fmt(f),
+            Peer::Forwarded(address) => address.fmt(f),
             Peer::Unix => f.write_str("unix"),
         }
     }

@@ -1,12 +1,13 @@
 //! A connected socket of any kind that a listener accepts.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What of ours may wait unsent in the kernel, in bytes: what waits, waits in the outbound queue, where
@@ -78,6 +79,45 @@ impl Socket {
         }
     }
 
+    /// Waits until `judge` has something to say of the bytes that have come, and leaves all of them where they are. It
+    /// is shown as many as fit into `bytes`.
+    ///
+    /// # Errors
+    /// What `judge` says, or `UnexpectedEof` where it would need more and no more come or fit.
+    pub(crate) async fn peek_until<T>(
+        &self,
+        bytes: &mut [u8],
+        mut judge: impl FnMut(&[u8]) -> Option<io::Result<T>>,
+    ) -> io::Result<T> {
+        loop {
+            let ready = match self {
+                Socket::Tcp(stream) => stream.ready(Interest::READABLE).await?,
+                Socket::Unix(stream) => stream.ready(Interest::READABLE).await?,
+            };
+            // Bytes that do not suffice are as good as none: this is woken when there are more.
+            let look = || {
+                let (count, _) = rustix::net::recv(self, &mut *bytes, RecvFlags::PEEK)?;
+                judge(&bytes[..count]).unwrap_or_else(|| {
+                    let is_all = count == bytes.len() || ready.is_read_closed();
+                    Err(if is_all {
+                        io::ErrorKind::UnexpectedEof
+                    } else {
+                        io::ErrorKind::WouldBlock
+                    }
+                    .into())
+                })
+            };
+            let seen = match self {
+                Socket::Tcp(stream) => stream.try_io(Interest::READABLE, look),
+                Socket::Unix(stream) => stream.try_io(Interest::READABLE, look),
+            };
+            match seen {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                seen => return seen,
+            }
+        }
+    }
+
     /// Whether the socket takes bytes again.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -121,6 +161,15 @@ impl Socket {
                 socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
             }
         };
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        }
     }
 }
 

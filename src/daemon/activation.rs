@@ -7,20 +7,32 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::bind::BindError;
 use super::listener::Listener;
+use super::listeners::Opened;
+use crate::config::Preamble;
 
 /// Takes all that were passed; none where we were started without.
 ///
 /// # Errors
 /// Where a descriptor is no listening stream socket.
-pub(super) fn take() -> Result<Vec<Listener>, BindError> {
+pub(super) fn take() -> Result<Vec<Opened>, BindError> {
     let mut given = ListenFd::from_env();
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
     (0..given.len())
         .map(|index| {
-            take_one(&mut given, index).map_err(|error| {
+            let preamble = preamble(names.next().unwrap_or_default());
+            let taken = take_one(&mut given, index).map_err(|error| {
                 BindError::new(&format!("descriptor {index} of the service manager"), error)
-            })
+            });
+            taken.map(|listener| Opened { asked: None, preamble, listener })
         })
         .collect()
+}
+
+/// What a `FileDescriptorName=` asks for; any other than ours asks for nothing, such as the socket unit's own name,
+/// which is the default.
+fn preamble(name: &str) -> Preamble {
+    Preamble { proxy: name == "http-proxy" }
 }
 
 fn take_one(given: &mut ListenFd, index: usize) -> io::Result<Listener> {

@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::listener::Listener;
-use super::listeners::Bound;
+use super::listeners::{Bound, Opened};
 use super::socket_file::SocketFile;
 use crate::config::{Config, ListenAddress};
 
@@ -60,7 +60,7 @@ pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
     let mut faults = Vec::new();
     for address in config.listen_addresses() {
         match bind(&address) {
-            Ok(listener) => bound.push((Some(address), listener)),
+            Ok(listener) => bound.push(Opened::new(address, listener)),
             Err(fault) if by_default && lacks_family(&fault.error) => {
                 lacking.push((address, fault))
             }
@@ -83,7 +83,7 @@ pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
             _ => Err(fault),
         };
         match v4 {
-            Ok(listener) => bound.push((Some(address), listener)),
+            Ok(listener) => bound.push(Opened::new(address, listener)),
             Err(fault) => faults.push(fault),
         }
     }
@@ -101,8 +101,8 @@ fn lacks_family(error: &io::Error) -> bool {
 /// Why it cannot be had.
 pub(super) fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
     match address {
-        ListenAddress::Tcp { address: socket, ipv6only } => bind_tcp(*socket, *ipv6only, false),
-        ListenAddress::Unix { path, mode, group } => bind_unix(path, *mode, group.as_deref()),
+        ListenAddress::Tcp { address: socket, ipv6only, .. } => bind_tcp(*socket, *ipv6only, false),
+        ListenAddress::Unix { path, mode, group, .. } => bind_unix(path, *mode, group.as_deref()),
     }
     .map_err(|error| BindError::new(address, error))
 }
@@ -119,8 +119,8 @@ pub(super) fn bind_over(
     fault: BindError,
 ) -> Result<Listener, BindError> {
     let (socket, ipv6only) = match address {
-        ListenAddress::Tcp { address, ipv6only } => (address, ipv6only),
-        ListenAddress::Unix { path, mode, group } => {
+        ListenAddress::Tcp { address, ipv6only, .. } => (address, ipv6only),
+        ListenAddress::Unix { path, mode, group, .. } => {
             if !leaving.iter().any(|old| old.is_at(path)) {
                 return Err(fault);
             }

@@ -1,7 +1,6 @@
 //! A bound listener: accepted from until the process ends, or a reload ends it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +10,10 @@ use tokio::sync::oneshot;
 
 use super::listeners::End;
 use super::socket_file::SocketFile;
+use crate::config::Preamble;
 use crate::connection::Peer;
 use crate::connection::socket::AcceptedSocket;
+use crate::http::Newcomer;
 use crate::worker::Workers;
 
 /// How long accepting rests where descriptors have run out, at first and at most.
@@ -111,7 +112,7 @@ impl Listener {
                 let (socket, peer) = socket2::SockRef::from(listener).accept()?;
                 socket.set_nonblocking(true)?;
                 let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
-                Ok((AcceptedSocket::Tcp(socket.into()), as_peer(peer)))
+                Ok((AcceptedSocket::Tcp(socket.into()), peer.into()))
             }
             Listener::Unix(listener, _) => {
                 let (socket, _) = socket2::SockRef::from(listener).accept()?;
@@ -125,7 +126,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((AcceptedSocket::Tcp(stream.into_std()?), as_peer(peer)))
+                Ok((AcceptedSocket::Tcp(stream.into_std()?), peer.into()))
             }
             Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
@@ -135,18 +136,15 @@ impl Listener {
     }
 }
 
-/// A peer of TCP; one of IPv4 by its own address, also where the listener is of both families.
-fn as_peer(peer: SocketAddr) -> Peer {
-    Peer::Address(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
-}
-
 /// Accepts until it is told to stop, giving each socket to a worker. Rests where descriptors have run out:
 /// those that are connected go on, those that wait stay in the kernel's queue.
 pub(super) async fn accept_until(
     mut stop: oneshot::Receiver<End>,
     listener: Arc<Listener>,
+    preamble: Preamble,
     workers: Arc<Workers>,
 ) {
+    let workers = &To { workers: &workers, preamble };
     let mut rest = REST;
     let mut warned: Option<Instant> = None;
     loop {
@@ -154,7 +152,7 @@ pub(super) async fn accept_until(
             accepted = listener.accept() => accepted,
             end = &mut stop => {
                 if end == Ok(End::Emptied) {
-                    empty(&listener, &workers).await;
+                    empty(&listener, workers).await;
                 }
                 return;
             }
@@ -182,8 +180,20 @@ pub(super) async fn accept_until(
     }
 }
 
+/// Where accepted sockets go.
+struct To<'a> {
+    workers: &'a Workers,
+    preamble: Preamble,
+}
+
+impl To<'_> {
+    async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
+        self.workers.accept(Newcomer { socket, peer, preamble: self.preamble }).await;
+    }
+}
+
 /// Accepts whoever has come, since closing the listener resets them: also those whose handshake is under way.
-async fn empty(listener: &Listener, workers: &Workers) {
+async fn empty(listener: &Listener, workers: &To<'_>) {
     listener.step_aside();
     accept_waiting(listener, workers).await;
     tokio::time::sleep(LAST_STEP).await;
@@ -192,7 +202,7 @@ async fn empty(listener: &Listener, workers: &Workers) {
 
 /// Accepts until the kernel has nobody more. The runtime is not asked: it knows of those only who had come when it
 /// last looked.
-async fn accept_waiting(listener: &Listener, workers: &Workers) {
+async fn accept_waiting(listener: &Listener, workers: &To<'_>) {
     loop {
         match listener.accept_now() {
             Ok((socket, peer)) => workers.accept(socket, peer).await,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bind::{BindError, bind, bind_all, bind_over};
 use super::listener::{Listener, accept_until};
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, Preamble};
 use crate::worker::Workers;
 
 /// How long those that go may take to hand on whom they have accepted.
@@ -31,6 +31,7 @@ pub(super) struct Listeners {
 struct Running {
     /// What asked for it; None where the service manager gave it.
     asked: Option<ListenAddress>,
+    preamble: Preamble,
     listener: Arc<Listener>,
     /// Ends accepting; what has been accepted by then is served.
     stop: oneshot::Sender<End>,
@@ -47,7 +48,22 @@ pub(super) enum End {
 }
 
 /// Listeners that are bound and not yet accepted from.
-pub(super) type Bound = Vec<(Option<ListenAddress>, Listener)>;
+pub(super) type Bound = Vec<Opened>;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// What asked for it; None where the service manager gave it.
+    pub(super) asked: Option<ListenAddress>,
+    pub(super) preamble: Preamble,
+    pub(super) listener: Listener,
+}
+
+impl Opened {
+    pub(super) fn new(address: ListenAddress, listener: Listener) -> Opened {
+        Opened { preamble: address.preamble(), asked: Some(address), listener }
+    }
+}
 
 /// What a reload would change; dropped, it changes nothing.
 #[derive(Debug)]
@@ -67,7 +83,7 @@ pub(super) fn open(config: &Config) -> Result<Bound, Vec<BindError>> {
     if given.is_empty() {
         return bind_all(config);
     }
-    Ok(given.into_iter().map(|listener| (None, listener)).collect())
+    Ok(given)
 }
 
 impl Listeners {
@@ -75,15 +91,16 @@ impl Listeners {
     pub(super) fn start(bound: Bound, config: &Config, workers: Arc<Workers>) -> Listeners {
         let defaults = config.listens_by_default().then(|| config.listen_addresses());
         let mut listeners = Listeners { running: Vec::new(), workers, defaults };
-        bound.into_iter().for_each(|(asked, listener)| listeners.run(asked, listener));
+        bound.into_iter().for_each(|opened| listeners.run(opened));
         listeners
     }
 
-    fn run(&mut self, asked: Option<ListenAddress>, listener: Listener) {
+    fn run(&mut self, Opened { asked, preamble, listener }: Opened) {
         let listener = Arc::new(listener);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(accept_until(stopped, listener.clone(), self.workers.clone()));
-        self.running.push(Running { asked, listener, stop, task });
+        let accepting = accept_until(stopped, listener.clone(), preamble, self.workers.clone());
+        let task = tokio::spawn(accepting);
+        self.running.push(Running { asked, preamble, listener, stop, task });
     }
 
     /// Whether the service manager gave them.
@@ -96,9 +113,11 @@ impl Listeners {
         self.running.iter().any(|running| !running.listener.is_local())
     }
 
-    /// The addresses as they were bound.
+    /// The addresses as they were bound, each with what comes before its first request.
     pub(super) fn addresses(&self) -> Vec<String> {
-        self.running.iter().map(|running| running.listener.address()).collect()
+        let shown =
+            |running: &Running| format!("{}{}", running.listener.address(), running.preamble);
+        self.running.iter().map(shown).collect()
     }
 
     /// The port of the first that has one; 0 where none has.
@@ -136,7 +155,7 @@ impl Listeners {
         for address in wanted.iter().filter(is_new) {
             // An address that overlaps one of ours that goes, such as 0.0.0.0 and 127.0.0.1, is taken over.
             match bind(address).or_else(|fault| bind_over(address, &leaving, fault)) {
-                Ok(listener) => fresh.push((Some(address.clone()), listener)),
+                Ok(listener) => fresh.push(Opened::new(address.clone(), listener)),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -149,9 +168,9 @@ impl Listeners {
     pub(super) async fn commit(&mut self, prepared: Prepared) {
         let Prepared { mut fresh, stays, defaults } = prepared;
         self.defaults = defaults;
-        fresh.iter_mut().for_each(|(_, listener)| listener.take_over());
+        fresh.iter_mut().for_each(|opened| opened.listener.take_over());
         let old = std::mem::take(&mut self.running);
-        fresh.into_iter().for_each(|(asked, listener)| self.run(asked, listener));
+        fresh.into_iter().for_each(|opened| self.run(opened));
         let fresh = std::mem::take(&mut self.running);
         let mut leaving = Vec::new();
         for (running, stays) in old.into_iter().zip(stays) {

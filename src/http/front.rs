@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::crowd::Crowd;
 use super::handshake_rate::HandshakeRate;
 use super::inquiry::Everyone;
 use super::pending::PendingSockets;
@@ -29,6 +30,8 @@ pub struct Shared {
     pub handshake_rate: HandshakeRate,
     /// Sockets that were accepted and are no connections.
     pub pending: PendingSockets,
+    /// It has been said that there seems to be a proxy which nobody trusts.
+    pub told_of_proxy: AtomicBool,
     /// Newcomers are turned away: the server is going down.
     pub draining: AtomicBool,
     /// The port of the first TCP listener as it was bound; 0 without one.
@@ -47,6 +50,7 @@ impl Shared {
             neighbours: Arc::default(),
             handshake_rate: HandshakeRate::default(),
             pending: PendingSockets::default(),
+            told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             tcp_port: AtomicU16::new(0),
             started: Instant::now(),
@@ -69,6 +73,7 @@ pub struct Front {
     /// The lines to all workers, this one's among them.
     pub everyone: Everyone,
     rules: RefCell<Arc<Rules>>,
+    crowd: Crowd,
 }
 
 impl Front {
@@ -79,7 +84,13 @@ impl Front {
         everyone: Everyone,
         rules: Arc<Rules>,
     ) -> Rc<Front> {
-        Rc::new(Front { connections, shared, everyone, rules: RefCell::new(rules) })
+        Rc::new(Front {
+            connections,
+            shared,
+            everyone,
+            rules: RefCell::new(rules),
+            crowd: Crowd::default(),
+        })
     }
 
     /// The rules in force.
@@ -149,7 +160,28 @@ impl Front {
     pub(super) fn note_refused(&self, peer: Peer, reason: &'static str) {
         self.connections.counters.refused.add(1);
         if self.connections.log_limit.admits("handshake_refused", peer) {
-            tracing::info!(event = "handshake_refused", %peer, reason, "handshake refused");
+            // In its words too: what filters read of the journal is the message alone.
+            tracing::info!(
+                event = "handshake_refused",
+                %peer,
+                reason,
+                "handshake refused: {reason} from {peer}"
+            );
+        }
+    }
+
+    /// Notes one that is let in; says once where nearly all come from what must be a proxy.
+    pub(super) fn note_admitted(&self, peer: Peer) {
+        if self.crowd.enters(peer)
+            && self.rules.borrow().forwarding.trusts_nobody()
+            && !self.shared.told_of_proxy.swap(true, Ordering::Relaxed)
+        {
+            let host = peer.ip().map_or_else(|| "unix".to_owned(), |address| address.to_string());
+            tracing::warn!(
+                event = "proxy_not_trusted",
+                "nearly all connections come from {host}: if that is a proxy, set proxy.trusted = [\"{host}\"], \
+                 so that logs and limits see its clients"
+            );
         }
     }
 }

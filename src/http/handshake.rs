@@ -15,11 +15,12 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use uuid::Uuid;
 
 use super::answer::Answer;
+use super::forwarding::Source;
 use super::refusal::Refusal;
 use super::rules::Admission;
 use super::{Front, Upgrade, origin, token};
 use crate::auth;
-use crate::connection::{Identity, Peer, Place, Reservation};
+use crate::connection::{Identity, Place, Reservation};
 
 /// Whether a request asks for a WebSocket, well or badly.
 pub(super) fn wants_upgrade<B>(request: &Request<B>) -> bool {
@@ -33,16 +34,17 @@ pub(super) fn wants_upgrade<B>(request: &Request<B>) -> bool {
 /// Why not.
 pub(super) async fn admit<B>(
     front: &Front,
-    peer: Peer,
+    source: Source,
     request: &Request<B>,
 ) -> Result<(Answer, Upgrade), Refusal> {
     let accept = accept_key(request)?;
     if front.shared.draining.load(Ordering::Relaxed) {
         return Err(Refusal::Draining);
     }
+    let peer = source.client;
     front.count_attempt(peer)?;
     let rules = front.rules();
-    origin::judge(&rules, request.headers())?;
+    origin::judge(&rules, source.sender, request.headers())?;
     let grants = match rules.admission {
         Admission::Token => Some(grants(front, request)?),
         Admission::Anybody => None,
@@ -54,6 +56,7 @@ pub(super) async fn admit<B>(
         grants.as_ref().map_or((&[][..], &[][..]), |grants| (&grants.read[..], &grants.write[..]));
     let reservation = Reservation::new(&front.connections, read, write);
     reservation.opened().await;
+    front.note_admitted(peer);
     let identity = Identity {
         id: Uuid::new_v4(),
         peer,

@@ -4,8 +4,11 @@
 //! socket back and attaches it to its reservation; or until it is closed, evicted or out of time. Everything
 //! of HTTP is dropped at that moment: a connection costs nothing for having been a request.
 //!
+//! - `newcomer`: what comes before the first request; `proxy_header`: whom a proxy speaks for.
 //! - [`rules`]: what handshakes go by, replaced as a whole. `token`: where a request's token is.
-//!   `origin`: whether it may come from there. `refusal`: every other answer than 101.
+//!   [`forwarding`]: whom it comes from. `origin`: whether it may come from there. `refusal`: every other answer
+//!   than 101.
+//! - `crowd`: whether a proxy is in front that nobody told us of.
 //!
 //! Plain requests:
 //!
@@ -15,14 +18,18 @@
 
 pub mod answer;
 pub mod api;
+mod crowd;
+pub mod forwarding;
 pub mod front;
 mod handshake;
 pub mod handshake_rate;
 pub mod health;
 pub mod inquiry;
+mod newcomer;
 mod origin;
 pub mod pending;
 mod plain;
+mod proxy_header;
 mod refusal;
 pub mod routes;
 pub mod rules;
@@ -43,10 +50,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
-use crate::connection::socket::Socket;
 use crate::connection::{Identity, Peer, Reservation};
 use answer::Answer;
 pub use front::Front;
+pub use newcomer::Newcomer;
 use pending::Pending;
 
 /// How long a connection that has had an answer may wait before it asks again.
@@ -65,6 +72,7 @@ struct Upgrade {
 /// What the requests on one socket share.
 struct Visit {
     front: Rc<Front>,
+    /// Who is at the other end: a client, or a proxy of clients.
     peer: Peer,
     upgrade: RefCell<Option<Upgrade>>,
     /// When the socket is closed unless something happens.
@@ -74,13 +82,15 @@ struct Visit {
 }
 
 /// Serves one accepted socket, until it is a WebSocket connection or closed.
-pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer, pending: Pending) {
+pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
     let rules = front.rules();
+    let deadline = Instant::now() + rules.handshake_timeout;
+    let Some((socket, peer)) = newcomer.greet(&front, &pending, deadline).await else { return };
     socket.prepare(rules.user_timeout);
     let visit = Rc::new(Visit {
         peer,
         upgrade: RefCell::new(None),
-        until: Cell::new(Instant::now() + rules.handshake_timeout),
+        until: Cell::new(deadline),
         answered: Cell::new(0),
         front,
     });
@@ -134,7 +144,7 @@ pub async fn serve(front: Rc<Front>, socket: Socket, peer: Peer, pending: Pendin
                 if socket.write_all(refusal::TIMED_OUT).await.is_ok() {
                     socket.shutdown_write();
                 }
-                visit.front.note_refused(peer, "handshake took too long");
+                visit.front.note_refused(peer, "handshake_took_too_long");
             }
         }
     }
@@ -148,20 +158,21 @@ enum End {
 }
 
 async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
+    let source = visit.front.rules().forwarding.source(visit.peer, request.headers());
     let answer = if handshake::wants_upgrade(&request) {
-        match handshake::admit(&visit.front, visit.peer, &request).await {
+        match handshake::admit(&visit.front, source, &request).await {
             Ok((answer, upgrade)) => {
                 *visit.upgrade.borrow_mut() = Some(upgrade);
                 answer
             }
             Err(refusal) => {
-                visit.front.note_refused(visit.peer, refusal.name());
+                visit.front.note_refused(source.client, refusal.name());
                 refusal.answer()
             }
         }
     } else {
         visit.until.set(Instant::now() + ANSWERING);
-        plain::answer(&visit.front, visit.peer, request).await
+        plain::answer(&visit.front, source, request).await
     };
     visit.answered.set(visit.answered.get() + 1);
     visit.until.set(Instant::now() + IDLE);

@@ -2,20 +2,21 @@
 
 use std::net::IpAddr;
 
-use hyper::header::{HOST, HeaderName, ORIGIN};
+use hyper::header::{HeaderName, ORIGIN};
 use hyper::{HeaderMap, Uri};
 
 use super::refusal::Refusal;
 use super::rules::Rules;
+use crate::connection::Peer;
 
-/// Judges `Origin` and `Host`.
+/// Judges `Origin` and the host that was asked for, in a request that `sender` has sent.
 ///
 /// # Errors
 /// 403 where the rules do not let a page of that origin in, or where anyone can sign tokens and the
 /// request names another host than this one.
-pub(super) fn judge(rules: &Rules, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn judge(rules: &Rules, sender: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
     let origin = text(headers, ORIGIN);
-    let host = text(headers, HOST);
+    let host = rules.forwarding.host(sender, headers);
     if rules.loopback_only {
         let local = host.is_some_and(is_loopback)
             && origin

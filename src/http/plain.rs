@@ -7,10 +7,10 @@ use hyper::body::Incoming;
 
 use super::answer::Answer;
 use super::api::{self, Caller};
+use super::forwarding::Source;
 use super::refusal::Refusal;
 use super::routes::{self, Route};
 use super::{Front, health};
-use crate::connection::Peer;
 
 /// What a listener serves.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ const ROUTES: &[Route<Action>] = &[
 ];
 
 /// Answers a request that asks for no WebSocket.
-pub(super) async fn answer(front: &Front, peer: Peer, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(front: &Front, source: Source, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     let (action, segment) = match routes::find(ROUTES, request.method(), &path) {
         Ok(found) => found,
@@ -41,7 +41,7 @@ pub(super) async fn answer(front: &Front, peer: Peer, request: Request<Incoming>
         _ if front.shared.draining.load(Ordering::Relaxed) => Refusal::Draining.fault(),
         Action::Root => Refusal::NotAnUpgrade.answer(),
         Action::Api(action) => {
-            api::answer(front, Caller::Peer(peer), action, segment, request).await
+            api::answer(front, Caller::Peer(source), action, segment, request).await
         }
     }
 }

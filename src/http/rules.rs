@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::forwarding::Forwarding;
 use crate::auth::{Keys, Policy};
 use crate::config::{AllowedOrigin, Config, OnWithdrawal};
 use crate::connection::network::Network;
@@ -37,6 +38,8 @@ pub struct Rules {
     /// Anyone can sign tokens, and nobody said that this is meant: only what names a loopback host is
     /// served, so that no web page in a developer's browser can help itself.
     pub loopback_only: bool,
+    /// Which proxies are believed.
+    pub forwarding: Forwarding,
     /// The most connections.
     pub max_connections: usize,
     /// The most connections of one network; None is any number.
@@ -56,9 +59,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The network whose limits a peer counts for; None where no limit by address holds for it.
-    pub(super) fn network_of(&self, peer: Peer) -> Option<Network> {
-        Network::of(peer)
+    /// The network whose limits a client counts for; None where no limit by address holds for it: it has none, or is
+    /// a trusted proxy that speaks for itself.
+    pub(super) fn network_of(&self, client: Peer) -> Option<Network> {
+        Network::of(client).filter(|_| !self.forwarding.trusts(client))
     }
 
     /// Whether they accept the key that a connection rests on; one without a key rests on none.
@@ -78,6 +82,7 @@ impl From<&Config> for Rules {
             check_origin: config.auth.check_origin,
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.accepts_empty_key() && !config.auth.allow_empty_secret,
+            forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
             max_connections_per_ip: config.limits.max_connections_per_ip,
             handshakes_per_second_per_ip: config

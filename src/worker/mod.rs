@@ -25,7 +25,6 @@ use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
-use crate::connection::socket::Socket;
 use crate::connection::{Connection, Connections};
 use crate::connection::{Settings, View};
 use crate::http::front::Shared;
@@ -102,14 +101,9 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
     let withdrawal: RefCell<Option<AbortHandle>> = RefCell::new(None);
     while let Some(command) = told.recv().await {
         match command {
-            Command::Accept(accepted, peer, pending) => match Socket::from_accepted(accepted) {
-                Ok(socket) => {
-                    spawn_local(http::serve(front.clone(), socket, peer, pending));
-                }
-                Err(error) => {
-                    tracing::warn!(event = "accept_failed", %error, "a socket could not be served");
-                }
-            },
+            Command::Accept(newcomer, pending) => {
+                spawn_local(http::serve(front.clone(), newcomer, pending));
+            }
             Command::Configure { rules, settings, done } => {
                 front.configure(rules);
                 connections.configure(*settings);

@@ -12,9 +12,8 @@ use uuid::Uuid;
 
 use super::{Start, mailbox, run};
 use crate::config::MOST_WORKERS;
-use crate::connection::socket::AcceptedSocket;
-use crate::connection::{Application, Peer};
-use crate::connection::{Settings, View};
+use crate::connection::{Application, Settings, View};
+use crate::http::Newcomer;
 use crate::http::front::Shared;
 use crate::http::inquiry::{self, Everyone};
 use crate::http::pending::{Pending, PendingSockets};
@@ -37,7 +36,7 @@ const _: () = assert!(MOST_WORKERS.get() <= MAX_WORKERS, "sets of workers hold a
 #[derive(Debug)]
 pub enum Command {
     /// Serve this socket.
-    Accept(AcceptedSocket, Peer, Pending),
+    Accept(Newcomer, Pending),
     /// Go by these from now on.
     Configure {
         /// For handshakes.
@@ -163,11 +162,11 @@ impl Workers {
     }
 
     /// Gives a newly accepted socket to the next worker in turn.
-    pub async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
+    pub async fn accept(&self, newcomer: Newcomer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
         // Noted here, where they are accepted, so that the oldest is the one that came first.
         let pending = PendingSockets::enter(&self.shared);
-        self.tell(worker, Command::Accept(socket, peer, pending)).await;
+        self.tell(worker, Command::Accept(newcomer, pending)).await;
     }
 
     /// Puts rules and settings in force everywhere, which calls off what is left of a withdrawal: how many

@@ -184,9 +184,12 @@ fn a_refused_handshake_is_logged_with_its_peer_and_a_reason_ten_times_a_minute_a
     for line in lines {
         let (_, level, rest) = parts(line);
         assert_eq!(level, "INFO");
-        let rest = rest.strip_prefix("handshake refused event=handshake_refused peer=127.0.0.1:");
-        let (port, reason) = rest.and_then(|rest| rest.split_once(' ')).expect("peer, reason");
-        assert!(port.parse::<u16>().is_ok() && reason.starts_with("reason="), "{line}");
+        let (_, peer) = rest.split_once(" peer=127.0.0.1:").expect("a peer");
+        let (port, reason) = peer.split_once(" reason=").expect("peer, reason");
+        assert!(port.parse::<u16>().is_ok(), "{line}");
+        let said = format!("handshake refused: {reason} from 127.0.0.1:{port}");
+        let fields = format!("event=handshake_refused peer=127.0.0.1:{port} reason={reason}");
+        assert_eq!(rest, format!("{said} {fields}"));
     }
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 mod activation;
+mod attacks;
 mod booted;
 mod bounds;
 mod browser;
@@ -25,6 +26,8 @@ mod opening;
 mod order;
 mod origins;
 mod proofs;
+mod proxied;
+mod proxy_protocol;
 mod public_keys;
 mod rates;
 mod readme;

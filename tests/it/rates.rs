@@ -256,6 +256,30 @@ fn peers_of_a_unix_socket_have_no_address_to_be_limited_by() {
 }
 
 #[test]
+fn behind_a_trusted_proxy_its_clients_are_limited_and_it_is_not() {
+    let lines = [
+        "limits.max_connections_per_ip = 2",
+        "limits.handshakes_per_second_per_ip = 3",
+        "proxy.trusted = [\"127.0.0.1\"]",
+    ];
+    let server = Setup::of_file(&file(&lines)).start();
+    let token = grant(&["c"], &["c"]);
+    let from = |client: &str| {
+        let request = Request::upgrade_with(&token).header("X-Forwarded-For", client);
+        Client::open(server.address(), &request)
+    };
+    let _own: Vec<Client> = (0..10).map(|_| server.open(&token)).collect();
+    let _one = [from("192.0.2.1"), from("192.0.2.1")].map(|open| open.expect("two each"));
+    is_429(from("192.0.2.1"));
+    let _other = [from("2001:db8::1"), from("2001:db8::2")].map(|open| open.expect("two each"));
+    let refusal = is_429(from("2001:db8::3"));
+    assert!(refusal.body.contains("max_connections_per_ip"), "{refusal:?}");
+    let refusal = is_429(from("2001:db8::4"));
+    assert!(refusal.body.contains("handshakes_per_second_per_ip"), "{refusal:?}");
+    from("2001:db8:0:1::1").expect("another network").close();
+}
+
+#[test]
 fn an_address_has_so_many_handshakes_a_second_and_more_are_told_when_to_come_back() {
     let server = Setup::of_file(&limited(&["handshakes_per_second_per_ip = 5"])).start();
     let token = grant(&["c"], &["c"]);

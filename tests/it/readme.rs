@@ -87,6 +87,7 @@ fn every_block_is_known() {
         "json line",
         "text logrotate",
         "sh control",
+        "toml proxy",
         "toml strangers",
         "env container",
         "yaml kubernetes",
@@ -250,6 +251,16 @@ fn is_good_environment(shell: &Shell, lines: &str) -> String {
     let done = shell.run("philote check --env-file env --print");
     assert_eq!(done.err, "", "{done:?}");
     done.well()
+}
+
+#[test]
+fn the_configuration_of_proxies_is_good_and_trusts_them() {
+    let shell = Shell::new();
+    shell.dir.write("config.toml", &block("toml proxy"));
+    let out = shell.run("philote check --config config.toml --print").well();
+    let listen = r#"listen = ["127.0.0.1:6380", "127.0.0.1:6381 proxy"]"#;
+    assert!(out.contains(listen), "{out}");
+    assert!(out.contains(r#"proxy.trusted = ["127.0.0.1", "10.1.0.0/16"]"#), "{out}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! HTTP/1.1 by bytes: requests that say what they are told to, answers read as they come.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::PATIENCE;
@@ -116,6 +116,15 @@ pub(crate) fn local(port: u16) -> SocketAddr {
 /// A connected socket on which nothing waits for ever.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     prepare(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts"))
+}
+
+/// The same from this address of our own.
+pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of this machine");
+    socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts");
+    prepare(socket.into())
 }
 
 /// The same with a kernel that keeps little of what is not read (64 KiB, which it doubles for its

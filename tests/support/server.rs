@@ -388,13 +388,7 @@ impl Server {
 
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
-            .expect("the server's /proc/PID/status");
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-            .and_then(|count| count.trim().parse().ok())
-            .expect("VmRSS")
+        resident(self.pid())
     }
 
     /// The user that it runs as, which the kernel says.
@@ -511,6 +505,17 @@ impl Log {
     }
 }
 
+/// The memory that a process has, in KiB.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .expect("the server's /proc/PID/status");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .and_then(|count| count.trim().parse().ok())
+        .expect("VmRSS")
+}
+
 /// The addresses in `STATUS=listening on A, B; ...`.
 fn listening(datagram: &str) -> Option<Vec<SocketAddr>> {
     addresses(datagram.lines().find_map(|line| line.strip_prefix("STATUS="))?)
@@ -519,7 +524,8 @@ fn listening(datagram: &str) -> Option<Vec<SocketAddr>> {
 /// The addresses in a status.
 pub(crate) fn addresses(status: &str) -> Option<Vec<SocketAddr>> {
     let addresses = status.strip_prefix("listening on ")?.split(';').next()?;
-    addresses.split(',').map(|address| address.trim().parse().ok()).collect()
+    // Behind an address stands what comes before the first request there.
+    addresses.split(',').map(|address| address.split_whitespace().next()?.parse().ok()).collect()
 }
 
 fn pid_of(child: &Child) -> Pid {

@@ -11,7 +11,7 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -27,6 +27,8 @@ use crate::cli::failure::Failure;
 
 /// From the first packet to the answer: what servers give a handshake by default.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The header of the PROXY protocol, version 2, of whoever speaks for nobody but itself.
+const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// What is read of a refusal, in bytes; servers say it in one line.
 const REFUSAL: usize = 4096;
 
@@ -72,6 +74,14 @@ async fn upgrade(server: &Server, token: &Token) -> Result<(Sending, Receiving),
 /// # Errors
 /// Where nobody listens.
 pub(in crate::cli) async fn connect(server: &Server) -> std::io::Result<Box<dyn Socket>> {
+    let mut socket = connect_plainly(server).await?;
+    if server.wants_proxy_header {
+        socket.write_all(LOCAL).await?;
+    }
+    Ok(socket)
+}
+
+async fn connect_plainly(server: &Server) -> std::io::Result<Box<dyn Socket>> {
     let stream = match &server.place {
         Place::Addresses(addresses) => TcpStream::connect(&addresses[..]).await?,
         Place::Name(name, port) => TcpStream::connect((name.as_str(), *port)).await?,

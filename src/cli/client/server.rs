@@ -20,6 +20,8 @@ pub(in crate::cli) struct Server {
     pub(super) host: String,
     /// Path and query of the request.
     pub(super) path: String,
+    /// Whether it wants the header of the PROXY protocol first.
+    pub(super) wants_proxy_header: bool,
 }
 
 /// How it is reached.
@@ -81,18 +83,29 @@ impl Server {
             Err(_) => Place::Name(bare.into(), port),
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok(Self { place, host: authority.as_str().into(), path: path.into() })
+        Ok(Self {
+            place,
+            host: authority.as_str().into(),
+            path: path.into(),
+            wants_proxy_header: false,
+        })
     }
 
-    /// The first listener of a configuration; loopback where it is a wildcard.
+    /// The first listener of a configuration, of those that are not for proxies alone where there are others;
+    /// loopback where it is a wildcard.
     ///
     /// # Errors
     /// [`Failure::Configuration`] where nobody can know its port beforehand.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
-        let (address, ipv6only) = match config.listen_addresses().into_iter().next() {
-            Some(ListenAddress::Tcp { address, ipv6only }) => (address, ipv6only),
-            Some(ListenAddress::Unix { path, .. }) => return Ok(Self::unix(path)),
-            None => return Err(cannot_tell("nothing is listened on")),
+        let first =
+            config.listen_addresses().into_iter().min_by_key(|other| other.preamble().proxy);
+        let Some(first) = first else { return Err(cannot_tell("nothing is listened on")) };
+        let wants_proxy_header = first.preamble().proxy;
+        let (address, ipv6only) = match first {
+            ListenAddress::Tcp { address, ipv6only, .. } => (address, ipv6only),
+            ListenAddress::Unix { path, .. } => {
+                return Ok(Self { wants_proxy_header, ..Self::unix(path) });
+            }
         };
         if address.port() == 0 {
             return Err(cannot_tell("the first listener's port is chosen by the system"));
@@ -111,6 +124,7 @@ impl Server {
             host: addresses[0].to_string(),
             place: Place::Addresses(addresses),
             path: "/".into(),
+            wants_proxy_header,
         })
     }
 
@@ -120,7 +134,12 @@ impl Server {
     }
 
     fn unix(path: PathBuf) -> Self {
-        Self { place: Place::Unix(path), host: "localhost".into(), path: "/".into() }
+        Self {
+            place: Place::Unix(path),
+            host: "localhost".into(),
+            path: "/".into(),
+            wants_proxy_header: false,
+        }
     }
 }
 
@@ -140,6 +159,7 @@ impl fmt::Display for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Preamble;
 
     fn place(url: &str) -> String {
         let server = Server::parse(url).unwrap_or_else(|failure| panic!("{url}: {failure}"));
@@ -194,7 +214,9 @@ mod tests {
     #[test]
     fn the_first_listener_is_the_server_and_a_wildcard_is_loopback() {
         let tcp = |address: &str, ipv6only| {
-            let address = ListenAddress::Tcp { address: address.parse().unwrap(), ipv6only };
+            let preamble = Preamble::default();
+            let address = address.parse().unwrap();
+            let address = ListenAddress::Tcp { address, ipv6only, preamble };
             Server::of(&Config { listen: Some(vec![address]), ..Config::default() })
         };
         let cases = [
@@ -211,8 +233,21 @@ mod tests {
         assert_eq!(tcp("127.0.0.1:0", false).unwrap_err().exit_code(), 78);
         assert_eq!(Server::of(&Config::default()).unwrap().to_string(), "ws://127.0.0.1:6380");
         let path = PathBuf::from("/run/p");
-        let unix = ListenAddress::Unix { path, mode: None, group: None };
-        let config = Config { listen: Some(vec![unix]), ..Config::default() };
-        assert_eq!(Server::of(&config).unwrap().to_string(), "unix:/run/p");
+        let unix = |proxy| {
+            let preamble = Preamble { proxy };
+            ListenAddress::Unix { path: path.clone(), mode: None, group: None, preamble }
+        };
+        let of =
+            |listen| Server::of(&Config { listen: Some(listen), ..Config::default() }).unwrap();
+        assert_eq!(of(vec![unix(false)]).to_string(), "unix:/run/p");
+        let tcp = |proxy| {
+            let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 7);
+            ListenAddress::Tcp { address, ipv6only: false, preamble: Preamble { proxy } }
+        };
+        let plain = of(vec![tcp(true), unix(false)]);
+        assert_eq!((plain.to_string(), plain.wants_proxy_header), ("unix:/run/p".into(), false));
+        let proxied = of(vec![tcp(true), unix(true)]);
+        let expected = ("ws://127.0.0.1:7".into(), true);
+        assert_eq!((proxied.to_string(), proxied.wants_proxy_header), expected);
     }
 }

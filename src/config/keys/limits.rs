@@ -22,7 +22,8 @@ pub(super) static KEYS: &[Key] = &[
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
         doc: "WebSocket connections of one address at once, of an IPv6 address those of its whole /64; \
-              more are answered 429. Many people can share one address: leave room for them.",
+              more are answered 429. Many people can share one address: leave room for them. Behind a \
+              proxy set proxy.trusted first; what is trusted there is not limited itself.",
     },
     Key {
         path: "limits.handshakes_per_second_per_ip",

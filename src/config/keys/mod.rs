@@ -6,6 +6,7 @@ mod auth;
 mod control;
 mod limits;
 mod log;
+mod proxy;
 mod shutdown;
 mod websocket;
 
@@ -42,6 +43,11 @@ pub(super) static SECTIONS: &[Section] = &[
         doc: "How connections are kept alive and ended.",
         keys: websocket::KEYS,
     },
+    Section {
+        name: "proxy",
+        doc: "Proxies in front of the server, and how they say whom they speak for.",
+        keys: proxy::KEYS,
+    },
     Section { name: "log", doc: "What is logged, where and how.", keys: log::KEYS },
     Section { name: "shutdown", doc: "How a stop goes.", keys: shutdown::KEYS },
     Section {
@@ -63,7 +69,9 @@ pub(super) static TOP: &[Key] = &[
         },
         reload: Reload::Listeners,
         doc: "Where to listen: \"ADDRESS:PORT\", with ipv6only after it where an IPv6 address \
-              shall leave IPv4 alone, or \"unix:/path mode=0660 group=NAME\". ADDRESS is written \
+              shall leave IPv4 alone, or \"unix:/path mode=0660 group=NAME\". The word proxy \
+              after either demands the header of the PROXY protocol, version 1 or 2, from each \
+              connection. ADDRESS is written \
               in numbers, or is localhost, which is both loopback addresses; without a port it is \
               6380. The variable PORT replaces the port. Listeners given by the service manager \
               replace the whole list.",

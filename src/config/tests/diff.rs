@@ -101,6 +101,8 @@ fn every_key_has_its_change() {
             "control.socket" => "\"/p\"".into(),
             "control.group" | "control.mode" => "\"0\"".replace('0', "640"),
             "auth.allowed_origins" => "[\"https://a.example\"]".into(),
+            "proxy.trusted" => "[\"unix\"]".into(),
+            "proxy.header" => "\"X-Client\"".into(),
             "auth.secret" | "auth.secret_file" => "\"/x\"".into(),
             "auth.previous_secrets" | "auth.previous_secret_files" => "[\"/x\"]".into(),
             "auth.public_keys" => "[\"/x.pub\"]".into(),

@@ -101,6 +101,16 @@ fn each_kind_of_value_says_what_it_takes() {
             "1:11: workers: a number out of range; use 1 to 64",
         ),
         (
+            "proxy.trusted = [\"localhost\"]",
+            "1:18: proxy.trusted: \"localhost\" is no network (names are not looked up); write \
+             \"10.0.0.0/8\", \"192.0.2.7\", \"2001:db8::/32\" or \"unix\"",
+        ),
+        (
+            "proxy.header = \"Forwarded\"",
+            "1:16: proxy.header: \"Forwarded\" is not read, since it is no list of addresses; have \
+             the proxy send X-Forwarded-For",
+        ),
+        (
             "limits.max_head_size = \"1MB\"",
             "1:24: limits.max_head_size: \"MB\" is no unit of a size; write \"1MiB\" (B, KiB, MiB, \
              GiB and TiB are known)",
@@ -201,7 +211,8 @@ fn each_kind_of_value_says_what_it_takes() {
         ),
         (
             "[tls]",
-            "1:2: tls: unknown section; there are auth, limits, websocket, log, shutdown, control",
+            "1:2: tls: unknown section; there are auth, limits, websocket, proxy, log, shutdown, \
+             control",
         ),
         (
             "\"a\\u001b\\nb\" = 3",

@@ -113,3 +113,35 @@ fn an_address_stands_once_and_an_empty_list_nowhere() {
                     name an address, or leave it out";
     assert_eq!(Fake::new().toml("listen = []").faults(), [expected]);
 }
+
+#[test]
+fn a_listener_for_proxies_is_refused_where_none_is_trusted_that_could_come_to_it() {
+    let listen = |entry: &str, trusted: &str| {
+        Fake::new().env(&[("LISTEN", entry), ("PHILOTE_PROXY_TRUSTED", trusted)])
+    };
+    let expected = "environment: LISTEN: \"127.0.0.1:1 proxy\" wants the PROXY header, which is taken \
+                    from proxy.trusted alone, so nobody could connect; add the proxy's address to it";
+    assert_eq!(listen("127.0.0.1:1 proxy", "").faults(), [expected]);
+    assert_eq!(listen("127.0.0.1:1 proxy", "unix").faults(), [expected]);
+    let expected = "environment: LISTEN: \"unix:/p proxy\" wants the PROXY header, which is taken from \
+                    proxy.trusted alone, so nobody could connect; add \"unix\" to it";
+    assert_eq!(listen("unix:/p proxy", "10.0.0.0/8").faults(), [expected]);
+    let both = "unix:/p proxy,127.0.0.1:1 proxy";
+    assert_eq!(shown(&listen(both, "unix, ::1").config()), ["unix:/p proxy", "127.0.0.1:1 proxy"]);
+    // Without the word it is no fault to trust nobody.
+    listen("127.0.0.1:1", "").config();
+}
+
+#[test]
+fn to_trust_everybody_is_worth_a_warning() {
+    let told = |trusted: &str| {
+        let fake = Fake::new().env(&[SECRET, ("PHILOTE_PROXY_TRUSTED", trusted)]);
+        fake.warnings().join("\n")
+    };
+    for everybody in ["0.0.0.0/0", "10.0.0.0/8,::/0"] {
+        let warning = told(everybody);
+        assert!(warning.starts_with("environment: PHILOTE_PROXY_TRUSTED: "), "{warning}");
+        assert!(warning.contains("trusts everybody"), "{warning}");
+    }
+    assert_eq!(told("10.0.0.0/8, unix, 0.0.0.0/1"), "");
+}

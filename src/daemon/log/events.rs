@@ -201,8 +201,15 @@ pub static EVENTS: &[EventKind] = &[
         Level::INFO,
         "handshake_refused",
         &["peer", "reason"],
-        "A client was not let in. The reason is one of a fixed set. Ten lines a minute, \
-         peer and worker.",
+        "A client was not let in. The reason is one of a fixed set; both stand in the message too. Ten lines a \
+         minute, peer and worker.",
+    ),
+    event(
+        Level::WARN,
+        "proxy_not_trusted",
+        &[],
+        "Nearly all connections come from one private address, most likely a proxy's, and no proxy is trusted. Told \
+         once.",
     ),
     event(
         Level::INFO,

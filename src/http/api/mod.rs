@@ -12,13 +12,13 @@ use hyper::body::Incoming;
 
 use super::Front;
 use super::answer::Answer;
-use crate::connection::Peer;
+use super::forwarding::Source;
 
 /// Who makes a plain request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// Somebody at a listener, who needs a token.
-    Peer(Peer),
+    Peer(Source),
     /// Somebody at the control socket, who may do everything.
     Control,
 }
@@ -42,8 +42,8 @@ pub async fn answer(
         Action::Info => info::answer(front, caller, &request),
     };
     answered.unwrap_or_else(|refusal| {
-        if let Caller::Peer(peer) = caller {
-            front.note_refused(peer, refusal.name());
+        if let Caller::Peer(source) = caller {
+            front.note_refused(source.client, refusal.name());
         }
         refusal.fault()
     })

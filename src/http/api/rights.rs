@@ -25,13 +25,13 @@ impl Rights {
         caller: Caller,
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
-        let Caller::Peer(peer) = caller else { return Ok(Rights::All) };
+        let Caller::Peer(source) = caller else { return Ok(Rights::All) };
         // Only bad tokens count: an application may publish as often as it likes.
-        front.has_attempt(peer)?;
-        origin::judge(&front.rules(), request.headers())?;
+        front.has_attempt(source.client)?;
+        origin::judge(&front.rules(), source.sender, request.headers())?;
         let grants = handshake::grants(front, request);
         if matches!(grants, Err(Refusal::Token(_))) {
-            front.count_attempt(peer)?;
+            front.count_attempt(source.client)?;
         }
         Ok(Rights::Granted(grants?))
     }

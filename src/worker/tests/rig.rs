@@ -11,6 +11,7 @@ use crate::connection::Settings;
 use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
 use crate::connection::{Application, Peer};
+use crate::http::Newcomer;
 use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::workers::{Broken, NewApplication, Workers};
@@ -49,8 +50,8 @@ impl Rig {
         theirs.set_nonblocking(true).expect("non-blocking");
         ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-        let accepted = AcceptedSocket::Unix(theirs);
-        self.runtime.block_on(self.workers.accept(accepted, Peer::Unix));
+        let newcomer = Newcomer::plain(AcceptedSocket::Unix(theirs), Peer::Unix);
+        self.runtime.block_on(self.workers.accept(newcomer));
         ours
     }
 
