@@ -47,6 +47,7 @@ conformance: ## hold the transport against the Autobahn suite (as root, on Debia
 	@tests/conformance/run
 
 deb: build ## make the Debian package, in target/deb; to release it, on Debian 12
+	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
 	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb"
 
 $(PHILOTE):

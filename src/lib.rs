@@ -12,7 +12,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`cli`] | arguments to an exit code, one file a subcommand; the only place that prints |
-//! | [`daemon`] | the life of the process: signals, listeners, control socket, reload, log, drain |
+//! | [`daemon`] | the life of the process: signals, listeners, control socket, metrics, reload, log, drain |
 //! | [`worker`] | one thread, its runtime, its connections; the turn and its flush; mail between workers |
 //! | [`http`] | what comes before the upgrade and beside it: the handshake, refusals, plain requests |
 //! | [`connection`] | one task a socket: reading, writing, keepalive, closing |
@@ -63,6 +63,9 @@
 //! **A question** of an administrator comes by a signal or over the control socket, where each request becomes a
 //! [`daemon::ask::Ask`]. One loop takes them all, one after the other, so that nothing changes the daemon from
 //! two sides at once; the commands of [`cli`] read its answers back.
+//!
+//! **A figure** is counted by the worker that it happens on, in [`counters`] that it alone writes; what costs anything
+//! is counted once a turn or a batch. A scrape ([`daemon::metrics`]) reads them, on the daemon's thread, and asks nobody.
 //!
 //! **A reload** is prepared (read, validate, bind: all that can fail) and then committed: the differences
 //! ([`config::diff`]) are logged, and every worker gets the new [`http::rules::Rules`] and

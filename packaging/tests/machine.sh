@@ -2,8 +2,15 @@
 # shellcheck shell=bash
 
 set -Eeuo pipefail
-trap 'echo "${0##*/}: line $LINENO: $BASH_COMMAND" >&2; systemctl status --no-pager philote >&2 || true
-  [[ ! -e said ]] || cat said >&2; journalctl --no-pager --lines=40 >&2 || true' ERR
+# told LINE COMMAND: where a script ended. What fails in a substitution is not its end.
+told() {
+  ((BASH_SUBSHELL == 0)) || return 0
+  echo "${0##*/}: line $1: $2" >&2
+  [[ ! -e said ]] || cat said >&2
+  systemctl status --no-pager philote >&2 || true
+  journalctl --no-pager --lines=40 >&2 || true
+}
+trap 'told "$LINENO" "$BASH_COMMAND"' ERR
 
 property() { systemctl show --value --property="$1" "${2:-philote}"; }
 # is PROPERTY VALUE [UNIT]

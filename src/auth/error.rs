@@ -65,7 +65,7 @@ impl AuthError {
     /// A short stable name, for a metric's label and a log's field.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Malformed => "malformed",
+            Self::Malformed => "token_malformed",
             Self::Algorithm => "algorithm",
             Self::Critical => "critical_header",
             Self::Signature => "signature",

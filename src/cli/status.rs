@@ -38,6 +38,14 @@ fn rows(status: &Told, now: u64) -> Vec<[String; 2]> {
         ("state", format!("{} for {}", status.state, age(status.uptime_seconds))),
         ("configuration", status.configuration.as_deref().unwrap_or(none).into()),
         ("listening on", status.listening.join(", ")),
+        (
+            "metrics on",
+            if status.metrics.is_empty() {
+                "the control socket".into()
+            } else {
+                status.metrics.join(", ")
+            },
+        ),
         ("workers", status.workers.to_string()),
         ("connections", format!("{} of {}", status.connections, status.max_connections)),
         ("pending sockets", status.pending.to_string()),

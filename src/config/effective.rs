@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
-use super::{Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Proxy, Shutdown, WebSocket};
+use super::{
+    Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown, WebSocket,
+};
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
 pub const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
@@ -27,6 +29,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// The section `log`.
     pub log: Log,
+    /// The section `metrics`.
+    pub metrics: Metrics,
     /// The section `shutdown`.
     pub shutdown: Shutdown,
     /// The section `control`.
@@ -80,6 +84,7 @@ impl Default for Config {
             websocket: WebSocket::default(),
             proxy: Proxy::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
             shutdown: Shutdown::default(),
             control: Control::default(),
         }

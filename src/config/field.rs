@@ -46,6 +46,8 @@ pub(super) enum Field {
     Group(Lens<Option<String>>),
     /// Addresses.
     Listen(Lens<Option<Vec<ListenAddress>>>),
+    /// Addresses that serve metrics alone, or `"off"`.
+    ListenForMetrics(Lens<Vec<ListenAddress>>),
     /// Origins.
     Origins(Lens<Vec<AllowedOrigin>>),
     /// Networks.
@@ -75,6 +77,7 @@ impl Field {
         matches!(
             self,
             Self::Listen(_)
+                | Self::ListenForMetrics(_)
                 | Self::Origins(_)
                 | Self::Proxies(_)
                 | Self::PreviousSecrets
@@ -89,6 +92,20 @@ impl Field {
             Self::Listen(lens) => {
                 let entries = items(node, |item| ListenAddress::parse(scalar::text(item)?))?;
                 *(lens.get_mut)(config) = Some(entries.into_iter().flatten().collect());
+                Ok(())
+            }
+            Self::ListenForMetrics(lens) => {
+                let is_off = match &node.value {
+                    // A variable is a list in any case.
+                    Value::Array(items) => matches!(&items[..], [only] if scalar::is_off(only)),
+                    _ => scalar::is_off(node),
+                };
+                *(lens.get_mut)(config) = if is_off {
+                    Vec::new()
+                } else {
+                    let entries = items(node, |item| listen::for_metrics(scalar::text(item)?))?;
+                    entries.into_iter().flatten().collect()
+                };
                 Ok(())
             }
             Self::Origins(lens) => {
@@ -155,6 +172,7 @@ impl Field {
             Self::Secret => drop(scalar::secret(node)?),
             Self::SecretFile => drop(scalar::path(node)?),
             Self::Listen(_)
+            | Self::ListenForMetrics(_)
             | Self::Origins(_)
             | Self::Proxies(_)
             | Self::PreviousSecrets
@@ -200,6 +218,10 @@ impl Field {
             Self::Mode(lens) => quote(&format!("{:04o}", (lens.get)(config))),
             Self::Group(lens) => quote((lens.get)(config).as_deref()?),
             Self::Listen(_) => list(config.listen_addresses()),
+            Self::ListenForMetrics(lens) => match &(lens.get)(config)[..] {
+                [] => quote("off"),
+                addresses => list(addresses),
+            },
             Self::Origins(lens) => list((lens.get)(config)),
             Self::Proxies(lens) => list((lens.get)(config).iter()),
             Self::Header(lens) => quote((lens.get)(config)),
@@ -237,6 +259,7 @@ impl Field {
             Self::Mode(_) => "\"0000\" to \"0777\"".into(),
             Self::Group(_) => "a group's name or number".into(),
             Self::Listen(_) => "addresses".into(),
+            Self::ListenForMetrics(_) => "addresses, or \"off\"".into(),
             Self::Origins(_) => "origins".into(),
             Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
             Self::Header(_) => "a header's name".into(),

@@ -130,6 +130,24 @@ impl Preamble {
     }
 }
 
+/// What an entry of `metrics.listen` means: one of `listen` with a port of its own, where nothing but plain requests
+/// is taken.
+pub(super) fn for_metrics(entry: &str) -> Result<Vec<ListenAddress>, String> {
+    let mut words = entry.split_whitespace();
+    let address = words.next().unwrap_or_default();
+    let goes_with =
+        |word: &str| ["ipv6only", "mode=", "group="].iter().any(|known| word.starts_with(known));
+    if let Some(word) = words.find(|word| !goes_with(word)) {
+        return Err(format!("{word:?} does not go with metrics; leave it out"));
+    }
+    let addresses = ListenAddress::parse(entry)?;
+    let has_port = address.parse::<SocketAddr>().is_ok() || address.starts_with("localhost:");
+    if !has_port && !address.starts_with("unix:") {
+        return Err(format!("{address:?} has no port; write one behind it, such as \":9638\""));
+    }
+    Ok(addresses)
+}
+
 fn tcp<'a>(
     first: &str,
     words: impl Iterator<Item = &'a str>,
@@ -314,6 +332,25 @@ mod tests {
         }
         let long = format!("unix:/{}", "x".repeat(LONGEST_SOCKET_PATH));
         assert!(ListenAddress::parse(&long).unwrap_err().contains("too long"));
+    }
+
+    #[test]
+    fn a_listener_for_metrics_names_its_port_and_takes_plain_requests_alone() {
+        for entry in ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/p mode=0600 group=adm"] {
+            assert_eq!(for_metrics(entry), ListenAddress::parse(entry), "{entry}");
+        }
+        let cases = [
+            ("127.0.0.1", "has no port"),
+            ("[::1]", "has no port"),
+            ("localhost", "has no port"),
+            ("", "empty"),
+            ("127.0.0.1:1 tls", "\"tls\" does not go with metrics"),
+            ("unix:/p proxy", "\"proxy\" does not go with metrics"),
+        ];
+        for (entry, expected) in cases {
+            let error = for_metrics(entry).unwrap_err();
+            assert!(error.contains(expected), "{entry:?}: {error}");
+        }
     }
 
     #[test]

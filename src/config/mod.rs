@@ -63,7 +63,8 @@ pub use public_key::{PublicAlgorithm, PublicKey};
 pub use reference::{Entry, example, markdown_table, reference};
 pub use secret::Secret;
 pub use sections::{
-    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Proxy, Shutdown, SlowConsumer, WebSocket,
+    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Metrics, Proxy, Shutdown, SlowConsumer,
+    WebSocket,
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};

@@ -95,6 +95,7 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
         report.fault(&origin("auth.check_origin"), Some("auth.check_origin"), text);
     }
     listeners(config, &origin("listen"), complete, report);
+    metrics(config, &origin("metrics.listen"), report);
     proxies(config, &origin("listen"), &origin("proxy.trusted"), report);
     let limits = &config.limits;
     if limits.outbound_queue < limits.max_message_size.saturating_mul(2) {
@@ -115,6 +116,41 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
             let text = "accepted for old configurations, and changes nothing; it can be taken out";
             report.warn(origin, Some(key), text);
         }
+    }
+}
+
+fn metrics(config: &Config, origin: &Origin, report: &mut Report) {
+    let key = Some("metrics.listen");
+    let addresses = &config.metrics.listen;
+    for (index, address) in addresses.iter().enumerate() {
+        if addresses[..index].iter().any(|other| same_socket(address, other)) {
+            report.fault(origin, key, format!("{address} stands twice; take one out"));
+        }
+        if config.listen_addresses().iter().any(|other| same_socket(address, other)) {
+            let text = format!("{address} stands in listen too; take another port or path");
+            report.fault(origin, key, text);
+        }
+    }
+    if let Some(open) = addresses.iter().find(|address| !address.is_local()) {
+        let text = format!(
+            "whoever reaches {} can read them, without a token; listen on loopback, or keep others \
+             out with a firewall",
+            quote(&open.to_string())
+        );
+        report.warn(origin, key, text);
+    }
+}
+
+/// Whether two addresses cannot both be listened on, as far as that shows.
+fn same_socket(one: &ListenAddress, other: &ListenAddress) -> bool {
+    match (one, other) {
+        (ListenAddress::Tcp { address: one, .. }, ListenAddress::Tcp { address: other, .. }) => {
+            one == other && one.port() != 0
+        }
+        (ListenAddress::Unix { path: one, .. }, ListenAddress::Unix { path: other, .. }) => {
+            one == other
+        }
+        _ => false,
     }
 }
 
@@ -150,17 +186,7 @@ fn listeners(config: &Config, origin: &Origin, complete: bool, report: &mut Repo
         report.fault(origin, key, text);
     }
     for (index, address) in addresses.iter().enumerate() {
-        let same = |other: &ListenAddress| match (address, other) {
-            (
-                ListenAddress::Tcp { address: one, .. },
-                ListenAddress::Tcp { address: other, .. },
-            ) => one == other && one.port() != 0,
-            (ListenAddress::Unix { path: one, .. }, ListenAddress::Unix { path: other, .. }) => {
-                one == other
-            }
-            _ => false,
-        };
-        if addresses[..index].iter().any(same) {
+        if addresses[..index].iter().any(|other| same_socket(address, other)) {
             report.fault(origin, key, format!("{address} stands twice; take one out"));
         }
     }

@@ -1,11 +1,12 @@
-//! Owns the plain sections of the configuration: limits, websocket, proxy, log, shutdown, control.
+//! Owns the plain sections of the configuration: limits, websocket, proxy, log, metrics, shutdown,
+//! control.
 //! Units, ranges and documentation of each key stand in `keys.rs`, once.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::TrustedProxies;
 use super::word::words;
+use super::{ListenAddress, TrustedProxies};
 
 /// The section `limits`; sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,6 +179,13 @@ pub enum LogFormat {
 }
 
 words!(LogFormat { Text = "text", Json = "json" });
+
+/// The section `metrics`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Where they are read; nowhere where it is empty.
+    pub listen: Vec<ListenAddress>,
+}
 
 /// The section `shutdown`.
 #[derive(Clone, Debug, PartialEq)]

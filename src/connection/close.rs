@@ -142,9 +142,11 @@ pub(super) fn read_close(payload: &[u8]) -> Result<Option<u16>, CloseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Endings;
+    use crate::counters::tally::Names;
 
     #[test]
-    fn every_reason_fits_into_a_close_frame() {
+    fn every_reason_fits_into_a_close_frame_and_is_counted_by_its_name() {
         let all = [
             CloseReason::ShuttingDown,
             CloseReason::Protocol("reserved bits"),
@@ -162,6 +164,7 @@ mod tests {
             assert!(reason.to_string().len() <= 123 && frame[1] <= 125);
             assert_eq!(&frame[4..], reason.to_string().as_bytes());
             assert_eq!(read_close(&frame[2..]), Ok(Some(reason.code())));
+            assert!(Endings::NAMES.contains(&reason.name()), "{reason} has a figure of its own");
         }
     }
 

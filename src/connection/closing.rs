@@ -1,5 +1,7 @@
 //! The end of a connection: who says what to whom, how long it may take, and what is logged of it.
 
+use std::io;
+
 use bytes::Bytes;
 
 use super::close::CloseReason;
@@ -79,15 +81,27 @@ impl Connection {
 }
 
 impl Connection {
-    /// One line when it is over, at debug: connections come and go by the will of clients.
-    pub(super) fn log_end(&self) {
+    /// The stream has failed. Where TCP has given up a peer that took nothing for too long (`TCP_USER_TIMEOUT`)
+    /// while something waited for it, it was a slow consumer, whatever the policy.
+    pub(super) fn stream_failed(&self, all: &Connections, error: &io::Error) {
+        let stalled = self.is_open()
+            && error.kind() == io::ErrorKind::TimedOut
+            && !all.hub.borrow().queue(self.key).is_empty();
+        all.counters.slow_consumers.add(u64::from(stalled));
+        self.end(if stalled { Ending::Stalled } else { Ending::Lost });
+    }
+
+    /// Counts why it is over, with one line at debug: connections come and go by the will of clients.
+    pub(super) fn note_end(&self, all: &Connections) {
         let ending = self.ending.get();
-        let (name, code) = match ending {
-            Ending::Lost => ("lost", None),
-            Ending::Peer(code) => ("closed_by_peer", code),
-            Ending::Ours(reason) => (reason.name(), Some(reason.code())),
-            Ending::Vanished => ("vanished", None),
-            Ending::HandedOver => ("handed_over", None),
+        let name = ending.name();
+        if ending != Ending::HandedOver {
+            all.counters.closed.count(name);
+        }
+        let code = match ending {
+            Ending::Peer(code) => code,
+            Ending::Ours(reason) => Some(reason.code()),
+            Ending::Lost | Ending::Stalled | Ending::Vanished | Ending::HandedOver => None,
         };
         tracing::debug!(
             event = "connection_closed",

@@ -3,9 +3,9 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use super::Connection;
 use super::close::CloseReason;
 use super::table::Connections;
-use super::{Connection, Ending};
 use crate::config::SlowConsumer;
 use crate::hub::MemberKey;
 use crate::hub::queue::{MAX_SLICES, OutboundQueue, RingPool};
@@ -31,7 +31,12 @@ impl Connections {
     /// again and again.
     pub fn flush(&self, dirty: &mut Vec<MemberKey>) {
         dirty.clear();
-        self.hub.borrow_mut().take_dirty(dirty);
+        let since = {
+            let hub = &mut *self.hub.borrow_mut();
+            hub.take_dirty(dirty);
+            hub.take_since()
+        };
+        let before = self.counters.messages_out.get();
         for key in dirty.iter() {
             // A member without a connection is in its handshake; its queue waits.
             let Some(connection) = self.get(*key) else {
@@ -44,7 +49,12 @@ impl Connections {
                 self.flush_one(&connection);
             }
         }
+        let written = self.counters.messages_out.get() - before;
+        if let Some(since) = since.filter(|_| written > 0) {
+            self.counters.fanout.observe(since.elapsed(), written);
+        }
         let hub = self.hub.borrow();
+        self.counters.deliveries.set(hub.delivered());
         self.counters.queued.set(hub.queued() as u64);
         self.counters.channels.set(hub.channels_at_home() as u64);
         drop(hub);
@@ -70,7 +80,7 @@ impl Connections {
                 connection.wake();
                 self.bound_queue(connection);
             }
-            Some(_) => connection.end(Ending::Lost),
+            Some(error) => connection.stream_failed(self, &error),
         }
         written.bytes
     }

@@ -145,10 +145,26 @@ pub(crate) enum Ending {
     Peer(Option<u16>),
     /// We closed it.
     Ours(CloseReason),
+    /// The peer's TCP took nothing for too long while something waited for it.
+    Stalled,
     /// The peer answered no pings.
     Vanished,
     /// Somebody else goes on with it.
     HandedOver,
+}
+
+impl Ending {
+    /// A stable name for logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Ending::Lost => "lost",
+            Ending::Peer(_) => "closed_by_peer",
+            Ending::Ours(reason) => reason.name(),
+            Ending::Stalled => CloseReason::SlowConsumer.name(),
+            Ending::Vanished => "vanished",
+            Ending::HandedOver => "handed_over",
+        }
+    }
 }
 
 impl Connection {

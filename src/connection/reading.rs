@@ -1,5 +1,6 @@
 //! From the socket to the application: what comes is cut into messages, a bite a turn.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -99,7 +100,7 @@ impl Connection {
                     Poll::Ready(Ok(Some(Stop::Missing(inbound.missing))))
                 }
                 Poll::Ready(end) => {
-                    self.stream_ended(all, end.is_ok());
+                    self.stream_ended(all, end.err());
                     Poll::Ready(Ok(None))
                 }
             };
@@ -111,7 +112,7 @@ impl Connection {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
             Poll::Ready(end) => {
-                self.stream_ended(all, end.is_ok());
+                self.stream_ended(all, end.err());
                 return Poll::Ready(Ok(None));
             }
         }
@@ -128,8 +129,10 @@ impl Connection {
 
     /// The peer sends nothing more. That is the end, unless it is owed a Close that has yet to go out: its
     /// other half may be open.
-    pub(super) fn stream_ended(&self, all: &Connections, in_order: bool) {
-        if in_order && !self.is_open() && !all.hub.borrow().queue(self.key).is_empty() {
+    pub(super) fn stream_ended(&self, all: &Connections, error: Option<io::Error>) {
+        if let Some(error) = error {
+            self.stream_failed(all, &error);
+        } else if !self.is_open() && !all.hub.borrow().queue(self.key).is_empty() {
             self.heard_out.set(true);
             self.phase.set(Phase::Ending);
         } else {

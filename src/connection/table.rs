@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 
@@ -230,7 +231,10 @@ impl Connections {
     ) -> Result<(), NotGranted> {
         let mut text = uuid::Uuid::encode_buffer();
         let issuer = connection.identity.id.hyphenated().encode_lower(&mut text);
-        self.change_hub(|hub| hub.publish(connection.key, issuer, message))
+        self.change_hub(|hub| {
+            hub.begin_turn(Instant::now);
+            hub.publish(connection.key, issuer, message)
+        })
     }
 
     /// Sends one whole frame to a connection, behind what waits for it.
@@ -337,6 +341,8 @@ impl Connections {
         }
         self.counters.connections.set(self.counters.connections.get() - 1);
         if !self.broken.get() {
+            let waited = self.hub.borrow().queue(connection.key).messages();
+            self.counters.abandoned.add(waited);
             self.change_hub(|hub| hub.leave(connection.key));
         }
     }
@@ -403,7 +409,7 @@ impl Drop for Leaving {
         if all.holds(connection) {
             all.forget(connection);
         }
-        connection.log_end();
+        connection.note_end(all);
     }
 }
 

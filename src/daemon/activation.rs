@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::bind::BindError;
 use super::listener::Listener;
-use super::listeners::Opened;
+use super::listeners::{Opened, Purpose};
 use crate::config::Preamble;
 
 /// Takes all that were passed; none where we were started without.
@@ -20,19 +20,20 @@ pub(super) fn take() -> Result<Vec<Opened>, BindError> {
     let mut names = names.split(':');
     (0..given.len())
         .map(|index| {
-            let preamble = preamble(names.next().unwrap_or_default());
+            let (purpose, preamble) = purpose(names.next().unwrap_or_default());
             let taken = take_one(&mut given, index).map_err(|error| {
                 BindError::new(&format!("descriptor {index} of the service manager"), error)
             });
-            taken.map(|listener| Opened { asked: None, preamble, listener })
+            taken.map(|listener| Opened { asked: None, purpose, preamble, listener })
         })
         .collect()
 }
 
 /// What a `FileDescriptorName=` asks for; any other than ours asks for nothing, such as the socket unit's own name,
 /// which is the default.
-fn preamble(name: &str) -> Preamble {
-    Preamble { proxy: name == "http-proxy" }
+fn purpose(name: &str) -> (Purpose, Preamble) {
+    let purpose = if name == "metrics" { Purpose::Metrics } else { Purpose::Clients };
+    (purpose, Preamble { proxy: name == "http-proxy" })
 }
 
 fn take_one(given: &mut ListenFd, index: usize) -> io::Result<Listener> {

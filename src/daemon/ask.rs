@@ -59,6 +59,8 @@ pub struct Status {
     pub state: String,
     /// Addresses it listens on.
     pub listening: Vec<String>,
+    /// Addresses where metrics are read, beside the control socket.
+    pub metrics: Vec<String>,
     /// The configuration file in force.
     pub configuration: Option<String>,
     /// Workers.

@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::listener::Listener;
-use super::listeners::{Bound, Opened};
+use super::listeners::{Bound, Opened, Purpose};
 use super::socket_file::SocketFile;
 use crate::config::{Config, ListenAddress};
 
@@ -19,8 +19,9 @@ const BACKLOG: i32 = 4096;
 
 /// An address that could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("listen: {address}: {error}; {remedy}")]
+#[error("{key}: {address}: {error}; {remedy}")]
 pub(super) struct BindError {
+    key: &'static str,
     address: String,
     error: io::Error,
     remedy: &'static str,
@@ -40,7 +41,13 @@ impl BindError {
             }
             _ => "choose another address",
         };
-        BindError { address: address.to_string(), error, remedy }
+        let key = Purpose::Clients.key();
+        BindError { key, address: address.to_string(), error, remedy }
+    }
+
+    /// Of a listener for something else.
+    pub(super) fn of(self, purpose: Purpose) -> BindError {
+        BindError { key: purpose.key(), ..self }
     }
 
     /// 77 where it is not permitted, 69 where it may heal.
@@ -49,7 +56,7 @@ impl BindError {
     }
 }
 
-/// Binds everything that the configuration asks for, or nothing.
+/// Binds everything that `listen` asks for, or nothing.
 ///
 /// # Errors
 /// Every address that cannot be had. Of the default listeners a family that the machine lacks is left out.
@@ -60,7 +67,7 @@ pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
     let mut faults = Vec::new();
     for address in config.listen_addresses() {
         match bind(&address) {
-            Ok(listener) => bound.push(Opened::new(address, listener)),
+            Ok(listener) => bound.push(Opened::new(Purpose::Clients, address, listener)),
             Err(fault) if by_default && lacks_family(&fault.error) => {
                 lacking.push((address, fault))
             }
@@ -83,7 +90,7 @@ pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
             _ => Err(fault),
         };
         match v4 {
-            Ok(listener) => bound.push(Opened::new(address, listener)),
+            Ok(listener) => bound.push(Opened::new(Purpose::Clients, address, listener)),
             Err(fault) => faults.push(fault),
         }
     }

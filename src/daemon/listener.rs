@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 
 use super::listeners::End;
+use super::metrics::Exposition;
 use super::socket_file::SocketFile;
 use crate::config::Preamble;
 use crate::connection::Peer;
@@ -136,15 +137,33 @@ impl Listener {
     }
 }
 
-/// Accepts until it is told to stop, giving each socket to a worker. Rests where descriptors have run out:
+/// Where accepted sockets go.
+#[derive(Debug)]
+pub(super) enum To {
+    /// To a worker, as clients, who begin with this.
+    Workers(Arc<Workers>, Preamble),
+    /// To whoever serves metrics.
+    Exposition(Arc<Exposition>),
+}
+
+impl To {
+    async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
+        match self {
+            To::Workers(workers, preamble) => {
+                workers.accept(Newcomer { socket, peer, preamble: *preamble }).await;
+            }
+            To::Exposition(exposition) => exposition.accept(socket).await,
+        }
+    }
+}
+
+/// Accepts until it is told to stop, giving each socket to whom it is for. Rests where descriptors have run out:
 /// those that are connected go on, those that wait stay in the kernel's queue.
 pub(super) async fn accept_until(
     mut stop: oneshot::Receiver<End>,
     listener: Arc<Listener>,
-    preamble: Preamble,
-    workers: Arc<Workers>,
+    to: To,
 ) {
-    let workers = &To { workers: &workers, preamble };
     let mut rest = REST;
     let mut warned: Option<Instant> = None;
     loop {
@@ -152,7 +171,7 @@ pub(super) async fn accept_until(
             accepted = listener.accept() => accepted,
             end = &mut stop => {
                 if end == Ok(End::Emptied) {
-                    empty(&listener, workers).await;
+                    empty(&listener, &to).await;
                 }
                 return;
             }
@@ -160,7 +179,7 @@ pub(super) async fn accept_until(
         match accepted {
             Ok((socket, peer)) => {
                 rest = REST;
-                workers.accept(socket, peer).await;
+                to.accept(socket, peer).await;
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
@@ -180,32 +199,20 @@ pub(super) async fn accept_until(
     }
 }
 
-/// Where accepted sockets go.
-struct To<'a> {
-    workers: &'a Workers,
-    preamble: Preamble,
-}
-
-impl To<'_> {
-    async fn accept(&self, socket: AcceptedSocket, peer: Peer) {
-        self.workers.accept(Newcomer { socket, peer, preamble: self.preamble }).await;
-    }
-}
-
 /// Accepts whoever has come, since closing the listener resets them: also those whose handshake is under way.
-async fn empty(listener: &Listener, workers: &To<'_>) {
+async fn empty(listener: &Listener, to: &To) {
     listener.step_aside();
-    accept_waiting(listener, workers).await;
+    accept_waiting(listener, to).await;
     tokio::time::sleep(LAST_STEP).await;
-    accept_waiting(listener, workers).await;
+    accept_waiting(listener, to).await;
 }
 
 /// Accepts until the kernel has nobody more. The runtime is not asked: it knows of those only who had come when it
 /// last looked.
-async fn accept_waiting(listener: &Listener, workers: &To<'_>) {
+async fn accept_waiting(listener: &Listener, to: &To) {
     loop {
         match listener.accept_now() {
-            Ok((socket, peer)) => workers.accept(socket, peer).await,
+            Ok((socket, peer)) => to.accept(socket, peer).await,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => return,
         }

@@ -1,5 +1,6 @@
 //! The listeners in force: those of our own, which a reload moves, and those that the service manager gave, which
-//! it leaves alone.
+//! it leaves alone. Some are for clients, others for whoever reads metrics; where any of a purpose is given, the key
+//! of that purpose is ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::bind::{BindError, bind, bind_all, bind_over};
-use super::listener::{Listener, accept_until};
+use super::listener::{Listener, To, accept_until};
+use super::metrics::Exposition;
 use crate::config::{Config, ListenAddress, Preamble};
 use crate::worker::Workers;
 
@@ -21,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Listeners {
     running: Vec<Running>,
     workers: Arc<Workers>,
+    exposition: Arc<Exposition>,
     /// What the default listeners are, where they are in force: decided when they were opened, since nobody
     /// expects that a secret which is set by a reload opens a port.
     defaults: Option<Vec<ListenAddress>>,
@@ -31,6 +34,7 @@ pub(super) struct Listeners {
 struct Running {
     /// What asked for it; None where the service manager gave it.
     asked: Option<ListenAddress>,
+    purpose: Purpose,
     preamble: Preamble,
     listener: Arc<Listener>,
     /// Ends accepting; what has been accepted by then is served.
@@ -47,6 +51,30 @@ pub(super) enum End {
     Left,
 }
 
+/// Whom a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Clients, and plain requests of anybody.
+    Clients,
+    /// Whoever reads metrics.
+    Metrics,
+}
+
+impl Purpose {
+    /// The key that says where.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Purpose::Clients => "listen",
+            Purpose::Metrics => "metrics.listen",
+        }
+    }
+
+    /// The purpose that this key is about.
+    pub(super) fn of(key: &str) -> Option<Purpose> {
+        [Purpose::Clients, Purpose::Metrics].into_iter().find(|purpose| purpose.key() == key)
+    }
+}
+
 /// Listeners that are bound and not yet accepted from.
 pub(super) type Bound = Vec<Opened>;
 
@@ -55,13 +83,14 @@ pub(super) type Bound = Vec<Opened>;
 pub(super) struct Opened {
     /// What asked for it; None where the service manager gave it.
     pub(super) asked: Option<ListenAddress>,
+    pub(super) purpose: Purpose,
     pub(super) preamble: Preamble,
     pub(super) listener: Listener,
 }
 
 impl Opened {
-    pub(super) fn new(address: ListenAddress, listener: Listener) -> Opened {
-        Opened { preamble: address.preamble(), asked: Some(address), listener }
+    pub(super) fn new(purpose: Purpose, address: ListenAddress, listener: Listener) -> Opened {
+        Opened { purpose, preamble: address.preamble(), asked: Some(address), listener }
     }
 }
 
@@ -80,49 +109,73 @@ pub(super) struct Prepared {
 /// Every address that cannot be had.
 pub(super) fn open(config: &Config) -> Result<Bound, Vec<BindError>> {
     let given = super::activation::take().map_err(|error| vec![error])?;
-    if given.is_empty() {
-        return bind_all(config);
+    let is_given = |purpose| given.iter().any(|opened: &Opened| opened.purpose == purpose);
+    let (mut bound, mut faults) = (Vec::new(), Vec::new());
+    if !is_given(Purpose::Clients) {
+        bind_all(config).map_or_else(|more| faults.extend(more), |more| bound.extend(more));
     }
-    Ok(given)
+    if !is_given(Purpose::Metrics) {
+        let purpose = Purpose::Metrics;
+        for address in &config.metrics.listen {
+            match bind(address) {
+                Ok(listener) => bound.push(Opened::new(purpose, address.clone(), listener)),
+                Err(fault) => faults.push(fault.of(purpose)),
+            }
+        }
+    }
+    bound.extend(given);
+    if faults.is_empty() { Ok(bound) } else { Err(faults) }
 }
 
 impl Listeners {
-    /// Accepts from these, giving what is accepted to `workers`.
-    pub(super) fn start(bound: Bound, config: &Config, workers: Arc<Workers>) -> Listeners {
+    /// Accepts from these, giving clients to `workers` and readers of metrics to `exposition`.
+    pub(super) fn start(
+        bound: Bound,
+        config: &Config,
+        workers: Arc<Workers>,
+        exposition: Arc<Exposition>,
+    ) -> Listeners {
         let defaults = config.listens_by_default().then(|| config.listen_addresses());
-        let mut listeners = Listeners { running: Vec::new(), workers, defaults };
+        let mut listeners = Listeners { running: Vec::new(), workers, exposition, defaults };
         bound.into_iter().for_each(|opened| listeners.run(opened));
         listeners
     }
 
-    fn run(&mut self, Opened { asked, preamble, listener }: Opened) {
+    fn run(&mut self, Opened { asked, purpose, preamble, listener }: Opened) {
         let listener = Arc::new(listener);
         let (stop, stopped) = oneshot::channel();
-        let accepting = accept_until(stopped, listener.clone(), preamble, self.workers.clone());
-        let task = tokio::spawn(accepting);
-        self.running.push(Running { asked, preamble, listener, stop, task });
+        let to = match purpose {
+            Purpose::Clients => To::Workers(self.workers.clone(), preamble),
+            Purpose::Metrics => To::Exposition(self.exposition.clone()),
+        };
+        let task = tokio::spawn(accept_until(stopped, listener.clone(), to));
+        self.running.push(Running { asked, purpose, preamble, listener, stop, task });
     }
 
-    /// Whether the service manager gave them.
-    pub(super) fn are_given(&self) -> bool {
-        self.running.iter().any(|running| running.asked.is_none())
+    fn of(&self, purpose: Purpose) -> impl Iterator<Item = &Running> {
+        self.running.iter().filter(move |running| running.purpose == purpose)
+    }
+
+    /// Whether the service manager gave those of a purpose.
+    pub(super) fn are_given(&self, purpose: Purpose) -> bool {
+        self.of(purpose).any(|running| running.asked.is_none())
     }
 
     /// Whether somebody beyond this machine can reach one of them.
-    pub(super) fn reach_beyond_loopback(&self) -> bool {
-        self.running.iter().any(|running| !running.listener.is_local())
+    pub(super) fn reach_beyond_loopback(&self, purpose: Purpose) -> bool {
+        self.of(purpose).any(|running| !running.listener.is_local())
     }
 
     /// The addresses as they were bound, each with what comes before its first request.
-    pub(super) fn addresses(&self) -> Vec<String> {
+    pub(super) fn addresses(&self, purpose: Purpose) -> Vec<String> {
         let shown =
             |running: &Running| format!("{}{}", running.listener.address(), running.preamble);
-        self.running.iter().map(shown).collect()
+        self.of(purpose).map(shown).collect()
     }
 
-    /// The port of the first that has one; 0 where none has.
+    /// The port of the first for clients that has one; 0 where none has.
     pub(super) fn port(&self) -> u16 {
-        self.running.iter().find_map(|running| running.listener.port()).unwrap_or(0)
+        self.of(Purpose::Clients).find_map(|running| running.listener.port()).unwrap_or(0)
     }
 
     /// Binds what a configuration asks for and is not there yet. Nothing changes before [`Listeners::commit`].
@@ -131,15 +184,19 @@ impl Listeners {
     /// Every address that cannot be had.
     pub(super) fn prepare(&self, config: &Config) -> Result<Prepared, Vec<BindError>> {
         let by_default = config.listens_by_default();
-        let wanted = match &self.defaults {
+        let for_clients = match &self.defaults {
             Some(defaults) if by_default => defaults.clone(),
             _ => config.listen_addresses(),
         };
-        let stays: Vec<bool> = self
-            .running
-            .iter()
-            .map(|running| running.asked.as_ref().is_none_or(|asked| wanted.contains(asked)))
-            .collect();
+        let wanted = |purpose| match purpose {
+            _ if self.are_given(purpose) => &[][..],
+            Purpose::Clients => &for_clients[..],
+            Purpose::Metrics => &config.metrics.listen[..],
+        };
+        let is_wanted = |running: &Running| {
+            running.asked.as_ref().is_none_or(|asked| wanted(running.purpose).contains(asked))
+        };
+        let stays: Vec<bool> = self.running.iter().map(is_wanted).collect();
         let leaving: Vec<&Listener> = self
             .running
             .iter()
@@ -147,19 +204,21 @@ impl Listeners {
             .filter(|(_, stays)| !**stays)
             .map(|(running, _)| &*running.listener)
             .collect();
-        let is_new = |address: &&ListenAddress| {
-            !self.running.iter().any(|running| running.asked.as_ref() == Some(address))
-        };
         let mut fresh = Vec::new();
         let mut faults = Vec::new();
-        for address in wanted.iter().filter(is_new) {
-            // An address that overlaps one of ours that goes, such as 0.0.0.0 and 127.0.0.1, is taken over.
-            match bind(address).or_else(|fault| bind_over(address, &leaving, fault)) {
-                Ok(listener) => fresh.push(Opened::new(address.clone(), listener)),
-                Err(fault) => faults.push(fault),
+        for purpose in [Purpose::Clients, Purpose::Metrics] {
+            let is_new = |address: &&ListenAddress| {
+                !self.of(purpose).any(|running| running.asked.as_ref() == Some(address))
+            };
+            for address in wanted(purpose).iter().filter(is_new) {
+                // An address that overlaps one of ours that goes, such as 0.0.0.0 and 127.0.0.1, is taken over.
+                match bind(address).or_else(|fault| bind_over(address, &leaving, fault)) {
+                    Ok(listener) => fresh.push(Opened::new(purpose, address.clone(), listener)),
+                    Err(fault) => faults.push(fault.of(purpose)),
+                }
             }
         }
-        let defaults = by_default.then_some(wanted);
+        let defaults = by_default.then_some(for_clients);
         if faults.is_empty() { Ok(Prepared { fresh, stays, defaults }) } else { Err(faults) }
     }
 
@@ -190,11 +249,12 @@ impl Listeners {
         }
     }
 
-    /// Accepts no more from those that the service manager holds: who comes now waits for our successor.
+    /// Accepts no more from those for clients that the service manager holds: who comes now waits for our
+    /// successor.
     pub(super) fn leave_given(&mut self) {
         let (given, own) = std::mem::take(&mut self.running)
             .into_iter()
-            .partition(|running| running.asked.is_none());
+            .partition(|running| running.asked.is_none() && running.purpose == Purpose::Clients);
         self.running = own;
         for running in Vec::<Running>::from_iter(given) {
             drop(running.end(End::Left));

@@ -7,6 +7,7 @@
 //! - `reload`: a new configuration, all or nothing.
 //! - `log`, [`events`]: what administrators read.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
+//! - [`metrics`]: what is measured.
 //! - [`ask`]: what tools may ask. [`control`]: the socket that they ask on.
 
 mod activation;
@@ -19,6 +20,7 @@ mod listener;
 mod listeners;
 mod log;
 mod manager;
+pub mod metrics;
 mod reload;
 mod server;
 mod socket_file;
@@ -43,8 +45,9 @@ use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::Workers;
 use control::ControlSocket;
-use listeners::{Bound, Listeners};
+use listeners::{Bound, Listeners, Purpose};
 use manager::Manager;
+use metrics::{Exposition, Metrics};
 use server::{Inputs, Server};
 
 /// What the daemon is started with.
@@ -109,26 +112,29 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
             INTERNAL
         })?;
     let workers = Arc::new(workers);
-    let listeners = Listeners::start(bound, config, workers.clone());
+    let lines_lost = Box::new(log.dropping());
+    let sources = Arc::new(metrics::Sources::new(shared.clone(), &config.limits, lines_lost));
+    let metrics = Arc::new(Metrics::new(sources));
+    let exposition = Arc::new(Exposition::new(metrics.clone()));
+    let listeners = Listeners::start(bound, config, workers.clone(), exposition);
     shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
-    if listeners.are_given() {
-        warn_of_ignored_listen(&loaded.settings);
-        if config.auth.accepts_empty_key()
-            && !config.auth.allow_empty_secret
-            && listeners.reach_beyond_loopback()
-        {
-            tracing::error!(
-                event = "empty_secret",
-                "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
-                 sign tokens; set a secret, or auth.allow_empty_secret = true"
-            );
-            return Err(78);
-        }
+    warn_of_ignored(&listeners, &loaded.settings);
+    if listeners.are_given(Purpose::Clients)
+        && config.auth.accepts_empty_key()
+        && !config.auth.allow_empty_secret
+        && listeners.reach_beyond_loopback(Purpose::Clients)
+    {
+        tracing::error!(
+            event = "empty_secret",
+            "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
+             sign tokens; set a secret, or auth.allow_empty_secret = true"
+        );
+        return Err(78);
     }
     let (asks, questions) = mpsc::channel(ASKS);
     let control = control.map(|socket| {
         let everyone = workers.everyone().clone();
-        tokio::spawn(control::serve(socket, asks, shared.clone(), everyone))
+        tokio::spawn(control::serve(socket, asks, metrics.clone(), everyone))
     });
     let mut server = Server {
         options: options.clone(),
@@ -136,13 +142,14 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         shared,
         workers,
         listeners,
+        metrics,
         control,
         last_reload: None,
         manager: Manager::default(),
         at_terminal: std::io::stdin().is_terminal(),
         loaded,
     };
-    let addresses = server.listeners.addresses().join(", ");
+    let addresses = server.listeners.addresses(Purpose::Clients).join(", ");
     tracing::info!(
         event = "ready",
         version = env!("CARGO_PKG_VERSION"),
@@ -179,12 +186,24 @@ fn keep_memory_private() {
     }
 }
 
-/// Says that `listen` counts for nothing where the service manager opened the listeners.
-fn warn_of_ignored_listen(settings: &[crate::config::Setting]) {
-    if settings.iter().any(|setting| setting.key == "listen" && setting.origin != Origin::Default) {
+/// Says where a key counts for nothing, since the service manager opened the listeners, and where it opened metrics
+/// to others.
+fn warn_of_ignored(listeners: &Listeners, settings: &[crate::config::Setting]) {
+    for setting in settings.iter().filter(|setting| setting.origin != Origin::Default) {
+        if Purpose::of(setting.key).is_some_and(|purpose| listeners.are_given(purpose)) {
+            tracing::warn!(
+                event = "configuration_warning",
+                "{}: ignored: the listeners are the service manager's",
+                setting.key
+            );
+        }
+    }
+    let purpose = Purpose::Metrics;
+    if listeners.are_given(purpose) && listeners.reach_beyond_loopback(purpose) {
         tracing::warn!(
             event = "configuration_warning",
-            "listen: ignored: the listeners are the service manager's"
+            "the service manager's listeners for metrics reach beyond loopback: whoever reaches them can read \
+             them, without a token"
         );
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::ask::{LastReload, ReloadOutcome, Reloaded};
 use super::descriptors;
+use super::listeners::Purpose;
 use super::server::Server;
 use crate::config::{
     Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
@@ -63,10 +64,10 @@ impl Server {
             }
             ReloadOutcome::Draining => Some("the server is draining".to_owned()),
         };
+        let now = SystemTime::now();
+        self.metrics.sources().note_reload(now, fault.is_none());
         self.last_reload = Some(LastReload {
-            at: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+            at: now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             done: fault.is_none(),
             fault,
         });
@@ -78,16 +79,10 @@ impl Server {
             Ok(candidate) => candidate,
             Err(faults) => return ReloadOutcome::Rejected(faults),
         };
-        let listeners = if self.listeners.are_given() {
-            None
-        } else {
-            match self.listeners.prepare(&candidate.effective) {
-                Ok(prepared) => Some(prepared),
-                Err(faults) => {
-                    return ReloadOutcome::Rejected(
-                        faults.iter().map(ToString::to_string).collect(),
-                    );
-                }
+        let listeners = match self.listeners.prepare(&candidate.effective) {
+            Ok(prepared) => prepared,
+            Err(faults) => {
+                return ReloadOutcome::Rejected(faults.iter().map(ToString::to_string).collect());
             }
         };
         let Candidate { mut loaded, effective, mut report } = candidate;
@@ -95,6 +90,7 @@ impl Server {
         if effective.limits.handshakes_per_second_per_ip.is_none() {
             self.shared.handshake_rate.forget();
         }
+        self.metrics.sources().set_limits(&effective.limits);
         self.log.set_level(effective.log.level);
         let rules = Arc::new(Rules::from(&effective));
         let settings = Settings::from(&effective);
@@ -106,9 +102,7 @@ impl Server {
             }
         }
         // New listeners after the new rules: who comes to them is judged by nothing older.
-        if let Some(prepared) = listeners {
-            self.listeners.commit(prepared).await;
-        }
+        self.listeners.commit(listeners).await;
         self.shared.tcp_port.store(self.listeners.port(), Ordering::Relaxed);
         if report.withdrawn > 0 {
             report.warnings.push(format!(
@@ -151,7 +145,7 @@ impl Server {
         let auth = &loaded.config.auth;
         if auth.accepts_empty_key()
             && !auth.allow_empty_secret
-            && self.listeners.reach_beyond_loopback()
+            && self.listeners.reach_beyond_loopback(Purpose::Clients)
         {
             let faults = "auth.secret: the empty secret would let anyone sign tokens, and this server listens \
                           beyond loopback; set a secret, or auth.allow_empty_secret = true";
@@ -161,10 +155,15 @@ impl Server {
         let changes = diff(old, &loaded.config);
         for change in &changes {
             match change.reload {
-                Reload::Listeners if self.listeners.are_given() => report.warnings.push(format!(
-                    "{}: ignored: the listeners are the service manager's",
-                    change.key
-                )),
+                Reload::Listeners
+                    if Purpose::of(change.key)
+                        .is_some_and(|purpose| self.listeners.are_given(purpose)) =>
+                {
+                    report.warnings.push(format!(
+                        "{}: ignored: the listeners are the service manager's",
+                        change.key
+                    ));
+                }
                 Reload::Restart => report.restart.push(waits(change)),
                 _ => report.changes.push(change.to_string()),
             }

@@ -17,9 +17,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Status};
-use super::listeners::Listeners;
+use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
+use super::metrics::Metrics;
 use super::watchdog::Watchdog;
 use super::{INTERNAL, Options, drain};
 use crate::config::Loaded;
@@ -43,6 +44,7 @@ pub(super) struct Server {
     pub(super) shared: Arc<Shared>,
     pub(super) workers: Arc<Workers>,
     pub(super) listeners: Listeners,
+    pub(super) metrics: Arc<Metrics>,
     /// Serves the control socket, where there is one; it ends when nobody answers any more.
     pub(super) control: Option<JoinHandle<()>>,
     pub(super) last_reload: Option<LastReload>,
@@ -162,7 +164,7 @@ impl Server {
     pub(super) fn describe(&self, messages_a_second: u64) -> String {
         let mut status = format!(
             "listening on {}; connections: {}, channels: {}, messages a second: {messages_a_second}",
-            self.listeners.addresses().join(", "),
+            self.listeners.addresses(Purpose::Clients).join(", "),
             self.shared.sum(|counters| counters.connections.get()),
             self.shared.sum(|counters| counters.channels.get()),
         );
@@ -255,7 +257,8 @@ impl Server {
             pid: std::process::id(),
             uptime_seconds: self.shared.started.elapsed().as_secs(),
             state: if draining { "draining" } else { "running" }.to_owned(),
-            listening: self.listeners.addresses(),
+            listening: self.listeners.addresses(Purpose::Clients),
+            metrics: self.listeners.addresses(Purpose::Metrics),
             configuration: self.loaded.path.as_ref().map(|path| path.display().to_string()),
             workers: self.shared.counters.len(),
             connections: sum(|counters| counters.connections.get()),

@@ -159,6 +159,7 @@ impl Front {
     /// Counts and logs a refusal. `reason` is one of a fixed set: nothing that a client chose.
     pub(super) fn note_refused(&self, peer: Peer, reason: &'static str) {
         self.connections.counters.refused.add(1);
+        self.connections.counters.refusals.count(reason);
         if self.connections.log_limit.admits("handshake_refused", peer) {
             // In its words too: what filters read of the journal is the message alone.
             tracing::info!(

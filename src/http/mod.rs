@@ -144,7 +144,7 @@ pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
                 if socket.write_all(refusal::TIMED_OUT).await.is_ok() {
                     socket.shutdown_write();
                 }
-                visit.front.note_refused(peer, "handshake_took_too_long");
+                visit.front.note_refused(peer, refusal::TIMED_OUT_NAME);
             }
         }
     }

@@ -8,6 +8,15 @@ use crate::config::Preamble;
 use crate::connection::Peer;
 use crate::connection::socket::{AcceptedSocket, Socket};
 
+// Why a socket was not taken, in log and metrics.
+const NOT_TRUSTED: &str = "not_a_trusted_proxy";
+const NO_HEADER: &str = "no_proxy_header";
+const HEADER_TOO_LATE: &str = "proxy_header_took_too_long";
+
+/// All of them.
+#[cfg(test)]
+pub(super) const REASONS: [&str; 3] = [NOT_TRUSTED, NO_HEADER, HEADER_TOO_LATE];
+
 /// A socket that was just accepted.
 #[derive(Debug)]
 pub struct Newcomer {
@@ -43,7 +52,7 @@ impl Newcomer {
         };
         if preamble.proxy {
             if !front.rules().forwarding.trusts(peer) {
-                front.note_refused(peer, "not_a_trusted_proxy");
+                front.note_refused(peer, NOT_TRUSTED);
                 return None;
             }
             let header = Box::pin(timeout_at(deadline, proxy_header::take(&mut socket)));
@@ -54,10 +63,10 @@ impl Newcomer {
                         peer = client.map_or(peer, Peer::from);
                         None
                     }
-                    Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => Some("no_proxy_header"),
+                    Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => Some(NO_HEADER),
                     // It went by itself: a probe of whether somebody listens.
                     Ok(Err(_)) => return None,
-                    Err(_) => Some("proxy_header_took_too_long"),
+                    Err(_) => Some(HEADER_TOO_LATE),
                 },
                 () = std::future::poll_fn(|cx| pending.poll_evicted(cx)) => return None,
             };

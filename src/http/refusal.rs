@@ -13,6 +13,9 @@ use crate::auth::AuthError;
 pub(super) const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\n\
     connection: close\r\ncontent-length: 29\r\n\r\nthe handshake took too long.\n";
 
+/// The name of that, in log and metrics.
+pub(super) const TIMED_OUT_NAME: &str = "handshake_took_too_long";
+
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
@@ -122,5 +125,61 @@ impl Refusal {
             _ => {}
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Claim;
+    use crate::counters::Refusals;
+    use crate::counters::tally::Names;
+    use crate::http::newcomer;
+
+    /// What comes behind a refusal in their order; the compiler says where one is missing.
+    fn after(refusal: Option<Refusal>) -> Option<Refusal> {
+        use AuthError::*;
+        let token = |error| Some(Refusal::Token(error));
+        let Some(refusal) = refusal else { return Some(Refusal::Malformed("x")) };
+        match refusal {
+            Refusal::Malformed(_) => Some(Refusal::NotAnUpgrade),
+            Refusal::NotAnUpgrade => Some(Refusal::NoToken),
+            Refusal::NoToken => token(Malformed),
+            Refusal::Token(Malformed) => token(Algorithm),
+            Refusal::Token(Algorithm) => token(Critical),
+            Refusal::Token(Critical) => token(Signature),
+            Refusal::Token(Signature) => token(NotAnObject),
+            Refusal::Token(NotAnObject) => token(WrongType(Claim::Read)),
+            Refusal::Token(WrongType(_)) => token(Repeated(Claim::Read)),
+            Refusal::Token(Repeated(_)) => token(Issuer),
+            Refusal::Token(Issuer) => token(Audience),
+            Refusal::Token(Audience) => token(Expired),
+            Refusal::Token(Expired) => token(NotYetValid),
+            Refusal::Token(NotYetValid) => token(IssuedInFuture),
+            Refusal::Token(IssuedInFuture) => token(TooManyChannels),
+            Refusal::Token(TooManyChannels) => token(ChannelTooLong),
+            Refusal::Token(ChannelTooLong) => Some(Refusal::Origin),
+            Refusal::Origin => Some(Refusal::NotLoopback),
+            Refusal::NotLoopback => Some(Refusal::NoApiGrant),
+            Refusal::NoApiGrant => Some(Refusal::TooManyHandshakes),
+            Refusal::TooManyHandshakes => Some(Refusal::TooManyConnections),
+            Refusal::TooManyConnections => Some(Refusal::Full),
+            Refusal::Full => Some(Refusal::Draining),
+            Refusal::Draining => None,
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_counted_by_its_name() {
+        let mut names: Vec<&str> = std::iter::successors(after(None), |last| after(Some(*last)))
+            .map(Refusal::name)
+            .chain([TIMED_OUT_NAME])
+            .chain(newcomer::REASONS)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut known = Refusals::NAMES.to_vec();
+        known.sort_unstable();
+        assert_eq!(names, known);
     }
 }

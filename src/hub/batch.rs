@@ -1,5 +1,7 @@
 //! The messages that a turn brings on one channel, written one behind the other into one buffer.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::held::Held;
@@ -61,13 +63,14 @@ impl Batch {
         self.frames.len()
     }
 
-    /// Freezes what is in it and leaves it empty.
-    pub(super) fn close(&mut self, held: &Held) -> Delivery {
+    /// Freezes what is in it, which was read at `since` or later, and leaves it empty.
+    pub(super) fn close(&mut self, held: &Held, since: Option<Instant>) -> Delivery {
         let batch = std::mem::take(self);
         Delivery {
             frames: held.freeze(batch.frames),
             messages: batch.messages,
             segments: batch.segments.into(),
+            since,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::batch::Batch;
 use super::mail::{WorkerId, WorkerSet};
+use super::pace::Pace;
 
 /// A channel's key in its hub's table.
 pub(super) type ChannelKey = u32;
@@ -38,6 +39,8 @@ pub(super) struct Channel {
     pub(super) interested: WorkerSet,
     /// At its home: what this turn brought.
     pub(super) batch: Batch,
+    /// At its home: how much it brings.
+    pub(super) pace: Pace,
     /// Its key is on the hub's list of batches, though its batch may have been closed early: the turn's end
     /// will look for it there.
     pub(super) listed: bool,
@@ -55,6 +58,7 @@ impl Channel {
             waiting: Vec::new(),
             interested: WorkerSet::default(),
             batch: Batch::default(),
+            pace: Pace::default(),
             listed: false,
         }
     }

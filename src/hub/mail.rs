@@ -5,6 +5,7 @@
 //! test's random scheduler.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -96,6 +97,8 @@ pub struct Delivery {
     pub messages: u32,
     /// Whose they are, so that a publisher does not receive its own.
     pub segments: Arc<[Segment]>,
+    /// When the first of them was read, or something else of the same turn, where that is known.
+    pub since: Option<Instant>,
 }
 
 /// A publisher's messages and bytes that have been taken in and no longer count against its credit.
@@ -128,6 +131,8 @@ pub enum Mail {
         frames: Vec<u8>,
         /// How many they are.
         messages: u32,
+        /// When the first of them was read, or something else of the same turn, where that is known.
+        since: Option<Instant>,
     },
     /// From the home: what every subscriber there receives. Answered with `Taken`.
     Deliver {

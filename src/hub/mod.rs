@@ -22,6 +22,7 @@ pub mod credit;
 pub mod held;
 pub mod mail;
 mod member;
+mod pace;
 pub mod placement;
 mod publishing;
 pub mod queue;
@@ -31,6 +32,7 @@ mod simulation;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -40,6 +42,8 @@ use credit::Unanswered;
 use held::Held;
 use mail::{Answer, Mail, WorkerId, WorkerSet};
 use member::{Member, Subscription};
+use pace::Busy;
+pub use pace::BusyChannel;
 use placement::Placement;
 use queue::{OutboundQueue, RingPool};
 
@@ -66,6 +70,11 @@ pub struct Hub {
     held_bytes: Held,
     /// Bytes that wait in all queues together.
     queued: usize,
+    /// Messages put into queues so far.
+    delivered: u64,
+    /// When the first message of this turn was read.
+    since: Option<Instant>,
+    busy: Busy,
     /// Channels that have had a batch in this turn, each once.
     batches: Vec<ChannelKey>,
     /// For each worker, bytes of deliveries mailed to it that it has not taken yet.
@@ -99,6 +108,9 @@ impl Hub {
             rings: RingPool::default(),
             held_bytes: Held::default(),
             queued: 0,
+            delivered: 0,
+            since: None,
+            busy: Busy::default(),
             batches: Vec::new(),
             mailed: vec![0; workers],
             behind: WorkerSet::default(),
@@ -319,6 +331,21 @@ impl Hub {
         let name = |channel: ChannelKey| Box::from(&*self.channels[channel as usize].name);
         let reads = member.reads.iter().map(|subscription| name(subscription.channel));
         (reads.collect(), member.writes.iter().map(|channel| name(*channel)).collect())
+    }
+
+    /// Messages put into queues so far, each once a queue.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Numbers the seconds for [`Hub::busiest`]; called once in each.
+    pub fn next_second(&mut self) {
+        self.busy.turn();
+    }
+
+    /// Of the channels whose home this is, those with most messages in the last whole second.
+    pub fn busiest(&self, most: usize) -> Vec<BusyChannel> {
+        self.busy.busiest(&self.channels, most)
     }
 
     /// How many channels have their home here: over all workers, each that has subscribers once.

@@ -1,6 +1,7 @@
 //! A message's way through its worker: to its channel's home, into the turn's batch, into the queues.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -38,6 +39,7 @@ impl Hub {
                 &channel.name,
                 publisher,
                 &delivery,
+                self.since,
             );
             member.unanswered.add(1, bytes as u32);
             return Ok(());
@@ -78,6 +80,22 @@ impl Hub {
         Some(channel)
     }
 
+    /// Notes when the first message of this turn was read: asks `clock` where none has been before it.
+    #[inline]
+    pub fn begin_turn(&mut self, clock: impl FnOnce() -> Instant) {
+        self.since.get_or_insert_with(clock);
+    }
+
+    /// Has this turn begun at the latest when what another worker sends was read.
+    pub(super) fn reach_back_to(&mut self, since: Option<Instant>) {
+        self.since = self.since.into_iter().chain(since).min();
+    }
+
+    /// When the first message was read that this turn delivers, where that is known; the next turn begins.
+    pub fn take_since(&mut self) -> Option<Instant> {
+        self.since.take()
+    }
+
     /// Ends the turn: what it brought goes to the queues here and to the other workers' mail.
     pub fn settle(&mut self) {
         while let Some(key) = self.batches.pop() {
@@ -92,7 +110,8 @@ impl Hub {
         if channel.batch.len() == 0 {
             return;
         }
-        let delivery = channel.batch.close(&self.held_bytes);
+        let delivery = channel.batch.close(&self.held_bytes, self.since);
+        self.busy.count(key, &mut channel.pace, delivery.messages);
         for worker in channel.interested.iter() {
             self.mailed[worker.index()] += delivery.frames.len();
             if self.mailed[worker.index()] > credit::WINDOW {
@@ -111,7 +130,7 @@ impl Hub {
             mark_publisher(&mut self.members, segment.publisher, true);
         }
         let channel = &self.channels[key as usize];
-        let mut added = 0;
+        let (mut added, mut delivered) = (0, 0);
         for reader in &channel.readers {
             let member = &mut self.members[reader.member as usize];
             let before = member.queue.bytes();
@@ -119,10 +138,13 @@ impl Hub {
                 let publisher =
                     Publisher { worker: me, member: reader.member, serial: member.serial };
                 for (frames, messages) in delivery.without(publisher) {
-                    member.queue.push(frames, messages, &mut self.rings);
+                    if member.queue.push(frames, messages, &mut self.rings) {
+                        delivered += u64::from(messages);
+                    }
                 }
-            } else {
-                member.queue.push(delivery.frames.clone(), delivery.messages, &mut self.rings);
+            } else if member.queue.push(delivery.frames.clone(), delivery.messages, &mut self.rings)
+            {
+                delivered += u64::from(delivery.messages);
             }
             let grown = member.queue.bytes() - before;
             added += grown;
@@ -132,6 +154,7 @@ impl Hub {
             }
         }
         self.queued += added;
+        self.delivered += delivered;
         for segment in delivery.segments.iter().filter(|s| s.publisher.worker == me) {
             mark_publisher(&mut self.members, segment.publisher, false);
         }
@@ -153,8 +176,9 @@ fn post_publish(
     name: &Arc<str>,
     by: Publisher,
     delivery: &protocol::Delivery<'_>,
+    since: Option<Instant>,
 ) -> usize {
-    if let Some(Mail::Publish { channel, publisher, frames, messages }) = outbox.last_mut()
+    if let Some(Mail::Publish { channel, publisher, frames, messages, .. }) = outbox.last_mut()
         && *publisher == by
         && Arc::ptr_eq(channel, name)
     {
@@ -166,6 +190,7 @@ fn post_publish(
     let mut frames = Vec::with_capacity(delivery.frame_len());
     protocol::encode_delivery(&mut frames, delivery);
     let bytes = frames.len();
-    outbox.push(Mail::Publish { channel: name.clone(), publisher: by, frames, messages: 1 });
+    let channel = name.clone();
+    outbox.push(Mail::Publish { channel, publisher: by, frames, messages: 1, since });
     bytes
 }

@@ -19,10 +19,12 @@ impl Hub {
                 }
             }
             Mail::Subscribed(name) => self.confirmed(&name),
-            Mail::Publish { channel, publisher, frames, messages } => {
+            Mail::Publish { channel, publisher, frames, messages, since } => {
+                self.reach_back_to(since);
                 self.sequence(&channel, publisher, frames, messages);
             }
             Mail::Deliver { channel, delivery } => {
+                self.reach_back_to(delivery.since);
                 if let Some(key) = self.names.get(&channel).copied() {
                     self.deliver(key, &delivery);
                 }

@@ -17,8 +17,9 @@ pub mod workers;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_local};
@@ -78,13 +79,14 @@ async fn live(start: Start) {
         settings,
         application(),
     );
+    let started = shared.started;
     let front = Front::new(connections.clone(), shared, everyone, rules);
     // None of them ends but by a panic, in it or in the hub.
     let mut tasks = JoinSet::new();
     tasks.spawn_local(mailbox.take_all(connections.clone()));
     tasks.spawn_local(inquiry::take_all(front.clone(), inquiries));
     tasks.spawn_local(ping(connections.clone()));
-    tasks.spawn_local(tick(connections.clone()));
+    tasks.spawn_local(tick(connections.clone(), started));
     // A task of its own, so that it stands in line behind those whose work it ends.
     tasks.spawn_local(turn::end_turns(connections, me, mailboxes));
     tokio::select! {
@@ -179,10 +181,17 @@ async fn list(connections: Rc<Connections>, answer: tokio::sync::oneshot::Sender
 
 /// Once a second: shows that this worker turns, says what the log has left out, and ends connections with
 /// their tokens where that is configured. By the wall clock, read anew each time.
-async fn tick(connections: Rc<Connections>) {
+async fn tick(connections: Rc<Connections>, started: Instant) {
     loop {
+        let due = Instant::now() + workers::BEAT;
         tokio::time::sleep(workers::BEAT).await;
-        connections.counters.beats.add(1);
+        let counters = &connections.counters;
+        counters.beat_late.set(nanoseconds(due.elapsed()));
+        counters.beat_at.set(nanoseconds(started.elapsed()));
+        let cpu = clock_gettime(ClockId::ThreadCPUTime);
+        counters.cpu.set((cpu.tv_sec * 1_000_000_000 + cpu.tv_nsec) as u64);
+        counters.beats.add(1);
+        connections.change_hub(Hub::next_second);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         connections.expire(now.map_or(0, |since| since.as_secs()));
         connections.log_limit.turn();
@@ -191,6 +200,10 @@ async fn tick(connections: Rc<Connections>) {
         // know whose queues are too long.
         connections.nudge();
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The clock of all pings.

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use philote::config::Control;
+use philote::config::{Control, Limits};
 use philote::daemon::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Reloaded, Status};
 use philote::daemon::control;
+use philote::daemon::metrics::{Metrics, Sources};
 use philote::http::front::Shared;
 use philote::http::inquiry;
 use tokio::sync::{mpsc, oneshot};
@@ -45,7 +46,9 @@ impl Steered {
                     let socket = control::bind(&config).expect("bound").expect("not off");
                     let (asks, questions) = mpsc::channel(1);
                     let (everyone, _) = inquiry::lines(1);
-                    let serving = tokio::spawn(control::serve(socket, asks, shared, everyone));
+                    let sources = Sources::new(shared, &Limits::default(), Box::new(|| 0));
+                    let metrics = Arc::new(Metrics::new(Arc::new(sources)));
+                    let serving = tokio::spawn(control::serve(socket, asks, metrics, everyone));
                     bound.send(()).expect("the test waits for it");
                     tokio::select! {
                         () = answer_all(questions, asked, outcome) => {}
@@ -130,6 +133,7 @@ fn status() -> Status {
         uptime_seconds: 90_000,
         state: "running".into(),
         listening: vec!["127.0.0.1:6380".into(), "[::1]:6380".into()],
+        metrics: vec!["127.0.0.1:9638".into()],
         configuration: Some("/etc/philote/config.toml".into()),
         workers: 2,
         connections: 3,
@@ -259,6 +263,7 @@ fn status_is_a_table_for_people_and_json_for_programs() {
     assert_eq!(value("server"), "philote 1.2.3, process 4711");
     assert_eq!(value("state"), "running for 1d 1h");
     assert_eq!(value("listening on"), "127.0.0.1:6380, [::1]:6380");
+    assert_eq!(value("metrics on"), "127.0.0.1:9638");
     assert_eq!(value("connections"), "3 of 255");
     assert_eq!(value("queued"), "1.0 MiB");
     assert_eq!(value("last reload"), "2h 1m ago, rejected: config.toml:1:1: bell\\u{7}");

@@ -495,7 +495,7 @@ fn fail2ban_finds_whoever_is_refused_and_nobody_that_a_client_names() {
     let journal: Vec<String> = lines.iter().map(as_in_journal).collect();
     assert!(
         journal.iter().any(|line| line.contains("]: handshake refused: signature from ")
-            || line.contains("]: handshake refused: malformed from ")),
+            || line.contains("]: handshake refused: token_malformed from ")),
         "{journal:?}"
     );
     assert_eq!(found(&regex, &dir, &journal), expected, "{journal:?}");

@@ -205,7 +205,7 @@ fn a_plain_request_that_may_not_ask_is_told_in_json() {
     let server = Server::start();
     let plain = Request::get("/api/info");
     assert_eq!(fault(&server.ask(&plain)), "no_token");
-    assert_eq!(fault(&server.ask(&plain.clone().bearer("bad"))), "malformed");
+    assert_eq!(fault(&server.ask(&plain.clone().bearer("bad"))), "token_malformed");
     assert_eq!(fault(&server.ask(&plain.bearer(&token("{}")))), "no_api_grant");
 }
 

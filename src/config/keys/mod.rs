@@ -6,6 +6,7 @@ mod auth;
 mod control;
 mod limits;
 mod log;
+mod metrics;
 mod proxy;
 mod shutdown;
 mod websocket;
@@ -49,6 +50,11 @@ pub(super) static SECTIONS: &[Section] = &[
         keys: proxy::KEYS,
     },
     Section { name: "log", doc: "What is logged, where and how.", keys: log::KEYS },
+    Section {
+        name: "metrics",
+        doc: "What Prometheus reads. It is always answered on the control socket too.",
+        keys: metrics::KEYS,
+    },
     Section { name: "shutdown", doc: "How a stop goes.", keys: shutdown::KEYS },
     Section {
         name: "control",

@@ -115,6 +115,51 @@ fn an_address_stands_once_and_an_empty_list_nowhere() {
 }
 
 #[test]
+fn metrics_are_read_where_it_is_said_and_nowhere_else() {
+    let metrics = |fake: Fake| {
+        let listen = fake.config().metrics.listen;
+        listen.iter().map(ListenAddress::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let variable = "PHILOTE_METRICS_LISTEN";
+    assert_eq!(metrics(Fake::new()), "");
+    assert_eq!(metrics(Fake::new().toml("metrics.listen = \"off\"")), "");
+    assert_eq!(metrics(Fake::new().toml("metrics.listen = []")), "");
+    let toml = "metrics.listen = [\"localhost:9638\", \"unix:/m\"]";
+    assert_eq!(metrics(Fake::new().toml(toml)), "127.0.0.1:9638, [::1]:9638, unix:/m");
+    assert_eq!(metrics(Fake::new().toml(toml).env(&[(variable, "off")])), "");
+    let two = [(variable, "127.0.0.1:1,127.0.0.1:2")];
+    assert_eq!(metrics(Fake::new().env(&two)), "127.0.0.1:1, 127.0.0.1:2");
+    let cases = [
+        ("\"127.0.0.1:1\"", "where an array is wanted"),
+        ("[\"127.0.0.1\"]", "has no port"),
+        ("[\"127.0.0.1:1\", \"127.0.0.1:1\"]", "127.0.0.1:1 stands twice"),
+        ("[\"127.0.0.1:6380\"]", "127.0.0.1:6380 stands in listen too"),
+    ];
+    for (value, expected) in cases {
+        let faults = Fake::new().toml(format!("metrics.listen = {value}")).faults();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("metrics.listen: "), "{faults:?}");
+        assert!(faults[0].contains(expected), "{faults:?}");
+    }
+}
+
+#[test]
+fn metrics_beyond_loopback_are_told() {
+    let told = |entry: &str| {
+        let fake = Fake::new().env(&[SECRET]).toml(format!("metrics.listen = [\"{entry}\"]"));
+        fake.warnings().join("\n")
+    };
+    for entry in ["127.0.0.1:1", "[::1]:1", "unix:/m"] {
+        assert_eq!(told(entry), "");
+    }
+    let warning = told("0.0.0.0:1");
+    assert!(
+        warning.contains("metrics.listen: whoever reaches \"0.0.0.0:1\" can read"),
+        "{warning}"
+    );
+}
+
+#[test]
 fn a_listener_for_proxies_is_refused_where_none_is_trusted_that_could_come_to_it() {
     let listen = |entry: &str, trusted: &str| {
         Fake::new().env(&[("LISTEN", entry), ("PHILOTE_PROXY_TRUSTED", trusted)])

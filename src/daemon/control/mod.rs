@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::ask::Ask;
-use crate::http::front::Shared;
+use super::metrics::Metrics;
 use crate::http::inquiry::Everyone;
 pub use bind::{BindError, ControlSocket, bind};
 use routes::Caller;
@@ -61,17 +61,17 @@ const BOUNDS: Bounds = Bounds { callers: 64, patience: Duration::from_secs(10) }
 pub fn serve(
     socket: ControlSocket,
     asks: mpsc::Sender<Ask>,
-    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
     everyone: Everyone,
 ) -> impl Future<Output = ()> + Send + 'static {
-    serve_within(BOUNDS, socket, asks, shared, everyone)
+    serve_within(BOUNDS, socket, asks, metrics, everyone)
 }
 
 async fn serve_within(
     bounds: Bounds,
     socket: ControlSocket,
     asks: mpsc::Sender<Ask>,
-    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
     everyone: Everyone,
 ) {
     let mut talks = JoinSet::new();
@@ -83,7 +83,7 @@ async fn serve_within(
             accepted = socket.accept(), if talks.len() < bounds.callers => match accepted {
                 Ok(stream) => {
                     // Who cannot be named in the log is not let in.
-                    if let Ok(caller) = Caller::of(&stream, &asks, &shared, &everyone) {
+                    if let Ok(caller) = Caller::of(&stream, &asks, &metrics, &everyone) {
                         talks.spawn(talk(stream, caller, bounds.patience));
                     }
                 }

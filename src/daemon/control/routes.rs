@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::answer;
 use crate::daemon::ask::Ask;
+use crate::daemon::metrics::Metrics;
 use crate::http::answer::{Answer, fault, json};
-use crate::http::front::Shared;
 use crate::http::inquiry::{Errand, Everyone};
 use crate::http::routes::{self, Route};
 use crate::http::{api, health};
@@ -23,7 +23,7 @@ pub(super) struct Caller {
     /// Unknown where it is of another PID namespace, or the system does not tell.
     pid: Option<i32>,
     pub(super) asks: mpsc::Sender<Ask>,
-    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
     everyone: Everyone,
 }
 
@@ -41,6 +41,7 @@ enum Action {
     Disconnect,
     Health,
     Readiness,
+    Metrics,
     /// As on a listener, by a worker.
     Api(api::Action),
 }
@@ -54,6 +55,7 @@ const ROUTES: &[Route<Action>] = &[
     Route::delete("/connections/*", Action::Disconnect),
     Route::get("/healthz", Action::Health),
     Route::get("/readyz", Action::Readiness),
+    Route::get("/metrics", Action::Metrics),
     Route::get("/api/info", Action::Api(api::Action::Info)),
 ];
 
@@ -65,7 +67,7 @@ impl Caller {
     pub(super) fn of(
         stream: &UnixStream,
         asks: &mpsc::Sender<Ask>,
-        shared: &Arc<Shared>,
+        metrics: &Arc<Metrics>,
         everyone: &Everyone,
     ) -> io::Result<Caller> {
         let credentials = stream.peer_cred()?;
@@ -73,7 +75,7 @@ impl Caller {
             uid: credentials.uid(),
             pid: credentials.pid(),
             asks: asks.clone(),
-            shared: shared.clone(),
+            metrics: metrics.clone(),
             everyone: everyone.clone(),
         })
     }
@@ -121,7 +123,8 @@ async fn carry_out(
         Action::Connections => json(&caller.ask(Ask::Connections).await?),
         Action::Disconnect => disconnect(caller, segment).await?,
         Action::Health => health::health(),
-        Action::Readiness => health::readiness(&caller.shared),
+        Action::Readiness => health::readiness(&caller.metrics.sources().shared),
+        Action::Metrics => caller.metrics.answer(request.headers()),
         Action::Api(action) => {
             let errand = Errand { action, segment: segment.to_owned(), request };
             caller.everyone.serve(errand).await.ok_or(Gone)?

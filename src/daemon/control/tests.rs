@@ -14,8 +14,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
 
 use super::*;
-use crate::config::Control;
+use crate::config::{Control, Limits};
 use crate::daemon::ask::{ConnectionInfo, ReloadOutcome, Reloaded, Status};
+use crate::daemon::metrics::Sources;
+use crate::http::front::Shared;
 use crate::http::inquiry;
 
 #[path = "../../../tests/support/dir.rs"]
@@ -53,6 +55,7 @@ fn status() -> Status {
         uptime_seconds: 8,
         state: "running".into(),
         listening: vec!["127.0.0.1:6380".into()],
+        metrics: Vec::new(),
         configuration: None,
         workers: 2,
         connections: 3,
@@ -119,7 +122,9 @@ impl Served {
         let (everyone, inquiries) = inquiry::lines(1);
         // No worker takes them.
         drop(inquiries);
-        let serving = tokio::spawn(serve_within(bounds, socket, asks, shared.clone(), everyone));
+        let sources = Sources::new(shared.clone(), &Limits::default(), Box::new(|| 7));
+        let metrics = Arc::new(Metrics::new(Arc::new(sources)));
+        let serving = tokio::spawn(serve_within(bounds, socket, asks, metrics, everyone));
         (Served { path, shared, serving, _dir: dir }, receiver)
     }
 
@@ -337,6 +342,16 @@ async fn readiness_ends_with_the_drain_and_health_does_not() {
     assert_eq!(answer("/healthz").await, (200, "ok\n".into()));
     let (code, _, body) = served.ask("HEAD", "/healthz").await;
     assert_eq!((code, &*body), (200, ""));
+}
+
+#[tokio::test]
+async fn metrics_are_read_though_the_loop_does_not_turn() {
+    let (served, _unanswered) = Served::start(BOUNDS);
+    let (code, head, body) = served.ask("GET", "/metrics").await;
+    assert_eq!(code, 200, "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(body.contains("\nphilote_log_lines_lost_total 7\n"), "{body}");
+    assert_eq!(served.ask("POST", "/metrics").await.0, 405);
 }
 
 #[tokio::test]

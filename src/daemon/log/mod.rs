@@ -94,6 +94,12 @@ impl Log {
     pub(super) fn dropped(&self) -> u64 {
         self.queue.lost()
     }
+
+    /// The same, to be asked again and again.
+    pub(super) fn dropping(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let queue = self.queue.clone();
+        move || queue.lost()
+    }
 }
 
 impl Drop for Log {

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::text::block;
+use super::text::{block, table};
 use crate::support::dir::Dir;
 use crate::support::tools::{in_tests, require_tool, skip};
 
 /// What of the README the machine is given, and what it is called there.
-const BLOCKS: [(&str, &str); 15] = [
+const BLOCKS: [(&str, &str); 16] = [
+    ("sh package", "package.sh"),
+    ("sh service", "service.sh"),
+    ("sh install", "install.sh"),
     ("sh account", "account.sh"),
     ("toml service", "service.toml"),
-    ("ini philote.service", "philote.service"),
-    ("sh service", "service.sh"),
-    ("ini philote.socket", "philote.socket"),
+    ("sh dropin", "dropin.sh"),
     ("sh activate", "activate.sh"),
     ("sh deactivate", "deactivate.sh"),
     ("sh instances", "instances.sh"),
@@ -28,7 +29,7 @@ const BLOCKS: [(&str, &str); 15] = [
 
 #[test]
 fn on_a_machine_with_systemd_it_all_works_as_it_stands() {
-    for tool in ["systemd-nspawn", "debootstrap"] {
+    for tool in ["systemd-nspawn", "debootstrap", "dpkg-shlibdeps"] {
         if require_tool(tool, "make test-deps, as root").is_none() {
             return;
         }
@@ -37,13 +38,22 @@ fn on_a_machine_with_systemd_it_all_works_as_it_stands() {
         return skip("booting a machine needs root");
     }
     let dir = Dir::new();
-    let blocks = BLOCKS.map(|(info, name)| dir.write(name, &block(info)));
+    let mut given = BLOCKS.map(|(info, name)| dir.write(name, &block(info))).to_vec();
+    let files: Vec<String> = table("file").into_iter().map(|row| row[0].replace('`', "")).collect();
+    given.push(dir.write("files", &format!("{}\n", files.join("\n"))));
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let binary = env!("CARGO_BIN_EXE_philote");
+    let built = Command::new(project.join("packaging/deb/build"))
+        .args([Path::new(binary), dir.path()])
+        .output()
+        .expect("a package is made");
+    assert!(built.status.success(), "{built:?}");
+    given.push(String::from_utf8_lossy(&built.stdout).trim().into());
+    given.extend([binary.into(), project.join("systemd"), project.join("packaging")]);
     let output = Command::new(project.join("packaging/tests/booted-debian"))
         .arg("trixie")
         .arg(in_tests("it/readme/machine"))
-        .args([env!("CARGO_BIN_EXE_philote").into(), project.join("config.example.toml")])
-        .args(blocks)
+        .args(given)
         .stdin(Stdio::null())
         .output()
         .expect("a machine is booted");

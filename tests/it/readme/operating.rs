@@ -11,7 +11,7 @@ use super::shell::Shell;
 use super::text::{block, readme, table, with};
 use super::{is_generated, is_good_environment, number};
 use crate::support::dir::Dir;
-use crate::support::http::Request;
+use crate::support::http::{Request, free_port, local};
 use crate::support::server::{Server, Setup};
 use crate::support::token::{grant, signed};
 use crate::support::tools::require_tool;
@@ -279,6 +279,29 @@ fn the_table_of_the_events_is_the_generated_one() {
     is_generated("events", &text);
 }
 
+#[test]
+fn the_table_of_the_metrics_is_the_generated_one() {
+    is_generated("metrics", &philote::daemon::metrics::markdown_table());
+}
+
+#[test]
+fn metrics_are_read_as_it_stands() {
+    if require_tool("curl", "apt install curl").is_none() {
+        return;
+    }
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let address = local(free_port());
+    let listen = with(&block("toml metrics"), "127.0.0.1:9638", &address.to_string());
+    let server = Server::with(&format!("control.socket = {socket:?}\n{listen}"));
+    let command = with(&block("sh metrics"), "/run/philote/control.sock", &socket);
+    let out = Shell::new().run(&command).well();
+    assert!(out.contains("\nphilote_connections 0"), "{out}");
+    let answer = Request::get("/metrics").send(address);
+    assert!(answer.body.contains("\nphilote_connections 0"), "{answer:?}");
+    drop(server);
+}
+
 /// A line with what differs from one time to the next made the same.
 fn without_time_and_peer(line: &str) -> String {
     let words = line.split_inclusive([' ', '"']);
@@ -344,56 +367,4 @@ fn a_log_file_is_rotated_as_it_stands() {
     });
     let old = std::fs::read_to_string(file.with_extension("log.1")).expect("the old file");
     assert!(old.contains("event=ready") && !old.contains("event=status"), "{old}");
-}
-
-// The unit.
-
-/// What a setting of the unit is set to.
-fn setting(unit: &str, name: &str) -> String {
-    let line = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    line.unwrap_or_else(|| panic!("no {name}=")).to_owned()
-}
-
-#[test]
-fn the_units_are_as_systemd_wants_them_without_a_word() {
-    if require_tool("systemd-analyze", "apt install systemd").is_none() {
-        return;
-    }
-    let shell = Shell::new();
-    let service = block("ini philote.service");
-    shell.dir.write("philote.service", &with(&service, "/usr/bin", &binaries()));
-    shell.dir.write("philote.socket", &block("ini philote.socket"));
-    let there = shell.dir.path().display().to_string();
-    let instances = with(&block("sh instances"), "/etc/systemd/system", &there);
-    let nothing = "systemctl() { :; }\nphilote() { :; }\n";
-    shell.run(&format!("{nothing}{instances}")).well();
-    let template = std::fs::read_to_string(shell.dir.path().join("philote@.service")).expect("it");
-    assert!(
-        template.contains(" --config /etc/philote/%i.toml --env-file=-/etc/default/philote-%i")
-    );
-    assert_eq!(setting(&template, "RuntimeDirectory"), "philote-%i");
-    let verify = "systemd-analyze verify --man=no philote.service philote.socket";
-    let done = shell.run(&format!(
-        "{verify} && cp philote@.service philote@chat.service && {verify} ./philote@chat.service"
-    ));
-    assert_eq!((done.code, &*done.out, &*done.err), (Some(0), "", ""), "{done:?}");
-}
-
-/// The directory of the binary under test.
-fn binaries() -> String {
-    let path = std::path::Path::new(env!("CARGO_BIN_EXE_philote"));
-    path.parent().expect("a directory").display().to_string()
-}
-
-#[test]
-fn the_unit_goes_with_the_defaults_and_the_exit_codes() {
-    let unit = block("ini philote.service");
-    let patience: u64 = number(setting(&unit, "TimeoutStopSec").trim_end_matches('s'));
-    let drain = reference().into_iter().find(|entry| entry.key == "shutdown.drain_timeout");
-    let drain = drain.expect("the key").default;
-    assert!(patience > number(drain.trim_matches('"').trim_end_matches('s')), "{drain}");
-    let rows = table("exit code");
-    for code in setting(&unit, "RestartPreventExitStatus").split(' ') {
-        assert!(rows.iter().any(|row| row[0] == code), "{code}");
-    }
 }

@@ -1,8 +1,15 @@
 //! What a worker counts: relaxed atomics that it alone writes and anybody may read.
+//!
+//! - [`histogram`]: how long things took. [`tally`]: counts by a name out of a fixed set.
+
+pub mod histogram;
+pub mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::hub::held::Held;
+use histogram::Histogram;
+use tally::{Names, Tally};
 
 /// A figure that one thread changes and others read.
 #[derive(Debug, Default)]
@@ -40,14 +47,29 @@ pub struct Counters {
     pub held: Held,
     /// Connections opened.
     pub opened: Counter,
+    /// Connections that are over, by why.
+    pub closed: Tally<Endings>,
     /// Times that it has shown that it turns: one a second.
     pub beats: Counter,
+    /// When it last did, in nanoseconds since the server started.
+    pub beat_at: Counter,
+    /// How late that was, in nanoseconds.
+    pub beat_late: Counter,
+    /// CPU time of its thread by then, in nanoseconds.
+    pub cpu: Counter,
     /// Handshakes refused.
     pub refused: Counter,
+    /// The same, by why.
+    pub refusals: Tally<Refusals>,
     /// Messages read, those that were refused among them.
     pub messages_in: Counter,
+    /// Messages put into the queues of subscribers.
+    pub deliveries: Counter,
     /// Messages delivered to sockets.
     pub messages_out: Counter,
+    /// From when the first message of a turn was read until the turn's last write was done, counted for each
+    /// message that was written then.
+    pub fanout: Histogram,
     /// Bytes read from connections.
     pub bytes_in: Counter,
     /// Bytes written to connections.
@@ -56,6 +78,8 @@ pub struct Counters {
     pub not_granted: Counter,
     /// Messages dropped from the queues of slow consumers.
     pub dropped: Counter,
+    /// Messages that waited for connections which ended otherwise.
+    pub abandoned: Counter,
     /// Connections closed for reading too slowly.
     pub slow_consumers: Counter,
     /// Connections whose peer had vanished.
@@ -64,4 +88,61 @@ pub struct Counters {
     pub cut: Counter,
     /// Connections that ended by a fault of ours.
     pub faults: Counter,
+}
+
+/// Why connections end: what `Ending::name` says in [`crate::connection`].
+#[derive(Debug)]
+pub struct Endings;
+
+impl Names for Endings {
+    const NAMES: &'static [&'static str] = &[
+        "closed_by_peer",
+        "lost",
+        "vanished",
+        "slow_consumer",
+        "too_fast",
+        "shutting_down",
+        "key_withdrawn",
+        "token_expired",
+        "administrator",
+        "malformed_message",
+        "message_too_big",
+        "protocol_error",
+        "fault",
+    ];
+}
+
+/// Why handshakes are refused: what `Refusal::name` says in [`crate::http`].
+#[derive(Debug)]
+pub struct Refusals;
+
+impl Names for Refusals {
+    const NAMES: &'static [&'static str] = &[
+        "malformed",
+        "not_an_upgrade",
+        "handshake_took_too_long",
+        "no_token",
+        "token_malformed",
+        "algorithm",
+        "critical_header",
+        "signature",
+        "claims",
+        "issuer",
+        "audience",
+        "expired",
+        "not_yet_valid",
+        "issued_in_future",
+        "too_many_channels",
+        "channel_too_long",
+        "no_api_grant",
+        "origin",
+        "not_loopback",
+        "too_many_handshakes",
+        "too_many_connections",
+        "full",
+        "draining",
+        "not_a_trusted_proxy",
+        "no_proxy_header",
+        "proxy_header_took_too_long",
+    ];
 }
