@@ -5,11 +5,31 @@ SYSCONFDIR ?= /etc
 DESTDIR ?=
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-PHILOTE := $(TARGET_DIR)/release/philote
-DOCDIR := $(PREFIX)/share/doc/philote
+# What `make install` takes: the program, and below PAGES the manual and the completions.
+PHILOTE ?= $(TARGET_DIR)/release/philote
+PAGES ?= $(TARGET_DIR)
+SYSTEM ?= $(shell uname -s)
+# What the static binary is for, as Rust calls it.
+TARGET ?= $(shell uname -m)-unknown-linux-gnu
+STATIC := $(TARGET_DIR)/$(TARGET)/release/philote
 
-# The path of the configuration is compiled in. Handed over only where it is not the default, so
-# that a plain `cargo build` and `make` do not take turns in rebuilding the binary.
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/philote
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+LAUNCHDIR ?= /Library/LaunchDaemons
+
+# macOS has no /run, and empties /var/run when it boots.
+ifeq ($(SYSTEM),Darwin)
+LOCALSTATEDIR ?= $(PREFIX)/var
+RUNSTATEDIR ?= $(LOCALSTATEDIR)/run
+endif
+
+# Where philote looks for its configuration and its control socket is compiled in. Handed over only where it is not the
+# default, so that a plain `cargo build` and `make` do not take turns in rebuilding the binary.
 ifdef RUNSTATEDIR
 export PHILOTE_RUNSTATEDIR = $(RUNSTATEDIR)
 endif
@@ -17,13 +37,21 @@ ifneq ($(SYSCONFDIR),/etc)
 export PHILOTE_SYSCONFDIR = $(SYSCONFDIR)
 endif
 
-.PHONY: build run server test test-deps conformance deb install uninstall clean help
-.DEFAULT_GOAL := build
+# Units and the like are written with the directories of a package; here they get those of this installation.
+FILL = sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/doc/philote|$(DOCDIR)|g' -e 's|/etc/|$(SYSCONFDIR)/|g'
+FILL_DARWIN = sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' -e 's|/usr/local/var/run|$(RUNSTATEDIR)|g' \
+  -e 's|/usr/local/var|$(LOCALSTATEDIR)|g' -e 's|/etc/philote|$(SYSCONFDIR)/philote|g'
 
-build: ## build the release binary (the default)
+.PHONY: all build run server man completions test test-deps conformance deb rpm static tarball image install install-Linux \
+  install-Darwin uninstall bench bench-plots release clean help
+.DEFAULT_GOAL := all
+
+all: build man ## build the release binary and the manual (the default)
+
+build: ## build the release binary alone
 	@command -v $(CARGO) >/dev/null || { echo "make: $(CARGO) is missing: install Rust 1.88 or newer, with rustup or from your distribution" >&2; exit 1; }
 	@command -v "$${CC:-cc}" >/dev/null || { echo "make: a C compiler is missing (the cryptography needs one): install gcc, or Xcode's command line tools" >&2; exit 1; }
-	$(CARGO) build --locked --release
+	packaging/reproducibly $(CARGO) build --locked --release
 
 run: build ## build, and serve with the defaults; ARGS='--config FILE' for others
 	@echo
@@ -37,6 +65,12 @@ run: build ## build, and serve with the defaults; ARGS='--config FILE' for other
 
 server: run ## the same as `make run`
 
+# One program writes both; it is made of the same definitions as philote.
+man: ## write the manual pages into target/man
+	packaging/reproducibly $(CARGO) run --locked --quiet --release --example manual -- "$(TARGET_DIR)"
+
+completions: man ## write the completions for bash, zsh and fish into target/completions
+
 test: ## run all tests that this machine can; as root on Debian it installs what they need first
 	@tests/run
 
@@ -46,27 +80,99 @@ test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
 
-deb: build ## make the Debian package, in target/deb; to release it, on Debian 12
+deb: build completions ## make the Debian package, in target/deb; to release it, on Debian 12
 	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
-	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb"
+	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb" "$(TARGET_DIR)"
 
-$(PHILOTE):
+bench: build ## measure beside NATS and nchan, for 25 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
+	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
+	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
+
+bench-plots: ## draw benches/plots and the tables of benches/README.md from benches/results.json
+	@benches/plot
+
+$(TARGET_DIR)/release/philote:
 	$(MAKE) build
 
-install: $(PHILOTE) ## install what `make` has built, below DESTDIR, PREFIX and SYSCONFDIR
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(SYSCONFDIR)/philote"
+$(TARGET_DIR)/man/philote.1:
+	$(MAKE) man
+
+install: $(PHILOTE) $(PAGES)/man/philote.1 ## install what `make` has built, below DESTDIR, PREFIX and SYSCONFDIR
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(BASHDIR)" \
+	  "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)" "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(SYSCONFDIR)/philote"
 	install -m 0755 "$(PHILOTE)" "$(DESTDIR)$(PREFIX)/bin/philote"
-	install -m 0644 README.md LICENSE config.example.toml "$(DESTDIR)$(DOCDIR)"
+	install -m 0644 "$(PAGES)/man/philote.1" "$(DESTDIR)$(MANDIR)/man1"
+	install -m 0644 "$(PAGES)/man/philote.toml.5" "$(DESTDIR)$(MANDIR)/man5"
+	install -m 0644 "$(PAGES)/completions/philote.bash" "$(DESTDIR)$(BASHDIR)/philote"
+	install -m 0644 "$(PAGES)/completions/_philote" "$(DESTDIR)$(ZSHDIR)"
+	install -m 0644 "$(PAGES)/completions/philote.fish" "$(DESTDIR)$(FISHDIR)"
+	install -m 0644 README.md CHANGELOG.md LICENSE config.example.toml "$(DESTDIR)$(DOCDIR)"
+	@$(MAKE) --no-print-directory install-$(SYSTEM)
+
+# put-config COMMAND,FILE: the configuration that goes with a service, unless there is one.
+define put-config
 	@if test -e "$(DESTDIR)$(SYSCONFDIR)/philote/config.toml"; then \
 	  echo "$(DESTDIR)$(SYSCONFDIR)/philote/config.toml is kept as it is"; \
 	else \
-	  install -m 0640 config.example.toml "$(DESTDIR)$(SYSCONFDIR)/philote/config.toml"; \
+	  install -m 0640 /dev/null "$(DESTDIR)$(SYSCONFDIR)/philote/config.toml" && \
+	  $(1) $(2) >"$(DESTDIR)$(SYSCONFDIR)/philote/config.toml"; \
+	fi
+endef
+
+# On the machine itself, which is where DESTDIR is empty, root gets a user for the service and a secret as well.
+install-Linux:
+	$(call put-config,$(FILL),packaging/config.toml)
+	install -d "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSUSERSDIR)" "$(DESTDIR)$(DOCDIR)/examples"
+	@for unit in philote.service philote@.service philote.socket; do \
+	  $(FILL) "systemd/$$unit" >"$(DESTDIR)$(UNITDIR)/$$unit" && chmod 0644 "$(DESTDIR)$(UNITDIR)/$$unit" || exit 1; \
+	done
+	install -m 0644 systemd/philote.sysusers "$(DESTDIR)$(SYSUSERSDIR)/philote.conf"
+	install -m 0644 packaging/examples/*.conf packaging/logrotate "$(DESTDIR)$(DOCDIR)/examples"
+	@if test -z "$(DESTDIR)" && test "$$(id -u)" = 0 && command -v systemd-sysusers >/dev/null; then \
+	  packaging/settle "$(SYSCONFDIR)" "$(SYSUSERSDIR)/philote.conf"; \
 	fi
 
+install-Darwin:
+	$(call put-config,$(FILL_DARWIN),packaging/launchd/config.toml)
+	install -d "$(DESTDIR)$(LAUNCHDIR)"
+	@for file in "$(LAUNCHDIR)/io.github.pote.philote.plist:packaging/launchd/io.github.pote.philote.plist" \
+	  "$(DOCDIR)/newsyslog.conf:packaging/newsyslog.conf"; do \
+	  $(FILL_DARWIN) "$${file#*:}" >"$(DESTDIR)$${file%%:*}" && chmod 0644 "$(DESTDIR)$${file%%:*}" || exit 1; \
+	done
+
+# Other systems get no service.
+install-%:
+	$(call put-config,$(FILL),packaging/config.toml)
+
 uninstall: ## remove what `make install` has put there, except the configuration
-	rm -f "$(DESTDIR)$(PREFIX)/bin/philote"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/philote" "$(DESTDIR)$(MANDIR)/man1/philote.1" "$(DESTDIR)$(MANDIR)/man5/philote.toml.5" \
+	  "$(DESTDIR)$(BASHDIR)/philote" "$(DESTDIR)$(ZSHDIR)/_philote" "$(DESTDIR)$(FISHDIR)/philote.fish" \
+	  "$(DESTDIR)$(UNITDIR)/philote.service" "$(DESTDIR)$(UNITDIR)/philote@.service" \
+	  "$(DESTDIR)$(UNITDIR)/philote.socket" "$(DESTDIR)$(SYSUSERSDIR)/philote.conf" \
+	  "$(DESTDIR)$(LAUNCHDIR)/io.github.pote.philote.plist"
 	rm -rf "$(DESTDIR)$(DOCDIR)"
+	@if test -z "$(DESTDIR)" && test -d /run/systemd/system; then systemctl daemon-reload || true; fi
 	@echo "$(DESTDIR)$(SYSCONFDIR)/philote is kept: remove it yourself if you want it gone"
+
+rpm: build ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
+	@packaging/rpm/build "$(PHILOTE)" "$(TARGET_DIR)/rpm"
+
+# A static program finds no function by its name while it runs, which is how `getrandom` looks for the system call of
+# that name; it would read /dev/urandom instead, which an empty root lacks.
+STATIC_FLAGS := -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
+
+# A target that is named keeps these flags from build scripts, which run here and now.
+static: ## build a static binary, for TARGET
+	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' packaging/reproducibly $(CARGO) build --locked --release --target $(TARGET)
+
+tarball: static ## pack a static binary and what goes with it, in target/tarball
+	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball"
+
+image: static ## make a container image of the static binary with buildah, in target/image
+	@packaging/image "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/image"
+
+release: ## make everything that a release consists of, in target/dist; packaging/README.md says what comes before and after
+	@packaging/release "$(TARGET_DIR)/dist"
 
 clean: ## remove what was built
 	$(CARGO) clean
@@ -76,4 +182,4 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR) DESTDIR=$(DESTDIR)"
-	@echo "  Another SYSCONFDIR is compiled in: give it to \`make\` as well as to \`make install\`."
+	@echo "  Another SYSCONFDIR or RUNSTATEDIR is compiled in: give it to \`make\` as well as to \`make install\`."

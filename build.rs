@@ -1,6 +1,8 @@
-//! Tells the crate which commit and which target it is built of, for `philote --version`.
+//! Tells the crate which commit and which target it is built of, for `philote --version`, and which directories
+//! it looks into by default.
 //!
-//! `PHILOTE_COMMIT` says the commit where there is no repository: in a package's build.
+//! `PHILOTE_COMMIT` says the commit where there is no repository: in a package's build. `PHILOTE_SYSCONFDIR`
+//! and `PHILOTE_RUNSTATEDIR` are other directories than `/etc` and `/run`.
 
 use std::process::Command;
 
@@ -21,6 +23,18 @@ fn main() {
     println!("cargo::rustc-env=PHILOTE_BUILT_OF={commit}");
     let target = std::env::var("TARGET").expect("cargo names the target");
     println!("cargo::rustc-env=PHILOTE_BUILT_FOR={target}");
+    for (variable, default) in [("PHILOTE_SYSCONFDIR", "/etc"), ("PHILOTE_RUNSTATEDIR", "/run")] {
+        println!("cargo::rerun-if-env-changed={variable}");
+        let given = std::env::var(variable).ok().filter(|directory| !directory.is_empty());
+        let directory = given.unwrap_or_else(|| default.into());
+        assert!(directory.starts_with('/'), "{variable} is {directory}: write an absolute path");
+        // They are joined to names, printed, and filled into other files.
+        let directory = match directory.trim_end_matches('/') {
+            "" => "/",
+            directory => directory,
+        };
+        println!("cargo::rustc-env={variable}={directory}");
+    }
 }
 
 /// What git says; `None` without git, without a repository, and inside somebody else's.

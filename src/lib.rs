@@ -21,6 +21,7 @@
 //! | [`protocol`] | the text of a message to its parts, and back |
 //! | [`config`] | files and environment to a configuration, or to every fault at once; everybody may read it |
 //! | [`counters`] | what a worker counts, for anybody to read |
+//! | [`paths`] | the directories that are built in; everybody may read it |
 //!
 //! `config`, `auth`, `protocol` and `hub` know no runtime and never await. `hub` holds no socket, no sender
 //! and no clock. Only `connection` touches a socket after its upgrade. Nothing below `daemon` knows of signals
@@ -112,5 +113,6 @@ pub mod counters;
 pub mod daemon;
 pub mod http;
 pub mod hub;
+pub mod paths;
 pub mod protocol;
 pub mod worker;

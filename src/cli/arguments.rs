@@ -1,6 +1,7 @@
 //! Owns the definition of the command line. Help, and what else is made from it, comes from here.
 
 use super::check::Check;
+use super::completions::Completions;
 use super::configuration::Configuration;
 use super::connections::Connections;
 use super::console::Console;
@@ -13,15 +14,8 @@ use super::status::Status;
 use super::subscribe::Subscribe;
 use super::token::Token;
 
-/// Which program this is: version, commit, target.
-const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (",
-    env!("PHILOTE_BUILT_OF"),
-    ", ",
-    env!("PHILOTE_BUILT_FOR"),
-    ")"
-);
+/// Where help lists what is asked for least.
+const LAST: usize = 1000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +30,6 @@ Examples:
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "philote",
-    version = VERSION,
     after_help = EXAMPLES,
     disable_help_subcommand = true,
     max_term_width = 80
@@ -44,6 +37,11 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) configuration: Configuration,
+    /// Print the version; with --verbose built-in paths too
+    #[arg(short = 'V', long, display_order = LAST)]
+    pub(super) version: bool,
+    #[arg(short, long, hide = true, requires = "version")]
+    pub(super) verbose: bool,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }
@@ -74,6 +72,8 @@ pub(super) enum Command {
     Subscribe(Subscribe),
     /// Talk on a channel: what is typed is published
     Console(Console),
+    /// Print a script that completes what is typed in a shell
+    Completions(Completions),
 }
 
 #[cfg(test)]
@@ -102,14 +102,5 @@ mod tests {
             let help = command.clone().term_width(80).render_help().to_string();
             assert!(help.lines().count() <= SCREEN, "{help}");
         }
-    }
-
-    #[test]
-    fn the_version_names_commit_and_target() {
-        let version = Arguments::command().render_version();
-        let rest = version.strip_prefix("philote ").unwrap();
-        assert!(rest.starts_with(concat!(env!("CARGO_PKG_VERSION"), " (")), "{version}");
-        assert!(rest.contains("commit"), "{version}");
-        assert!(rest.contains(std::env::consts::ARCH), "{version}");
     }
 }

@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 
+use clap::ValueHint;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::failure::Failure;
 use crate::auth::{Algorithm, Claims, sign};
-use crate::config::{EnvFile, LoadOptions, Loaded, RealSources, default_path, load};
+use crate::config::{EnvFile, LoadOptions, Loaded, RealSources, load};
+use crate::paths;
 
 /// Where help lists what all commands have.
 const BEHIND_THE_OTHERS: usize = 100;
@@ -20,8 +22,9 @@ pub(super) struct Configuration {
         long,
         global = true,
         value_name = "PATH",
+        value_hint = ValueHint::FilePath,
         display_order = BEHIND_THE_OTHERS,
-        help = format!("Configuration [default: {}]", default_path().display())
+        help = format!("Configuration [default: {}]", paths::configuration().display())
     )]
     config: Option<PathBuf>,
     /// File of KEY=value lines; -PATH may be absent
@@ -29,6 +32,7 @@ pub(super) struct Configuration {
         long,
         global = true,
         value_name = "[-]PATH",
+        value_hint = ValueHint::FilePath,
         display_order = BEHIND_THE_OTHERS,
         allow_hyphen_values = true,
         value_parser = OsStringValueParser::new().map(EnvFile::from)

@@ -7,6 +7,7 @@
 mod arguments;
 mod check;
 mod client;
+mod completions;
 mod configuration;
 mod connections;
 mod console;
@@ -14,6 +15,7 @@ mod control;
 mod disconnect;
 mod drain;
 mod escape;
+mod exit_codes;
 mod failure;
 mod figures;
 mod health;
@@ -26,27 +28,32 @@ mod serve;
 mod status;
 mod subscribe;
 mod token;
+mod variables;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use arguments::{Arguments, Command};
 use failure::Failure;
 
+pub use exit_codes::{EXIT_CODES, exit_code_table};
+pub use variables::VARIABLES;
+
 /// Does what the arguments ask for; the first of them is the program's name.
 ///
-/// The exit code is 0; 1 where the answer is no (not ready, no such connection); or one of
-/// sysexits.h: 64 wrong usage, 69 no server, or an address that is in use or not there yet, 70 a
-/// fault of ours, 75 a server that is shutting down, 77 not permitted (a file that cannot be read, a
-/// token that the server refuses), 78 a wrong configuration.
+/// The exit code is one of [`EXIT_CODES`].
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return output::usage(&error),
     };
     let configuration = &arguments.configuration;
+    if arguments.version {
+        return ended(version::tell(arguments.verbose));
+    }
     let done = match arguments.command {
         None | Some(Command::Serve) => return serve::run(configuration),
         Some(Command::Check(check)) => check.run(configuration),
@@ -60,7 +67,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Disconnect(disconnect)) => disconnect.run(),
         Some(Command::Drain(drain)) => drain.run(),
         Some(Command::Health(health)) => health.run(configuration),
+        Some(Command::Completions(completions)) => completions.run(),
     };
+    ended(done)
+}
+
+/// The definition of the command line, for manual pages and the like.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+fn ended(done: Result<(), Failure>) -> ExitCode {
     match done {
         // Whoever read our output has had enough of it.
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,

@@ -48,6 +48,11 @@ impl Auth {
         self.accepted_secrets().any(Secret::is_empty)
     }
 
+    /// Whether anyone can sign a token and nobody said that this is meant: a developer's machine.
+    pub fn is_confined_to_loopback(&self) -> bool {
+        self.accepts_empty_key() && !self.allow_empty_secret
+    }
+
     /// The secret to sign tokens of our own with: none where nothing but previous ones or public keys
     /// is configured. It may be the empty one, which anyone has.
     pub fn signing_secret(&self) -> Option<&Secret> {

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use super::{
-    Auth, Control, DEFAULT_PORT, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown, WebSocket,
+    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown,
+    WebSocket,
 };
 
 /// The most threads that serve connections: what workers know of each other fits into one word.
@@ -33,6 +34,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// The section `shutdown`.
     pub shutdown: Shutdown,
+    /// The section `http`.
+    pub http: Http,
     /// The section `control`.
     pub control: Control,
 }
@@ -86,6 +89,7 @@ impl Default for Config {
             log: Log::default(),
             metrics: Metrics::default(),
             shutdown: Shutdown::default(),
+            http: Http::default(),
             control: Control::default(),
         }
     }

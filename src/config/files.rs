@@ -12,15 +12,10 @@ use super::load::LoadOptions;
 use super::report::Report;
 use super::sources::{FileContent, ReadError, Sources};
 use super::{document, env_file};
+use crate::paths;
 
 /// More than any configuration has.
 const FILE_LIMIT: usize = 1 << 20;
-
-/// The file that is read where nobody names one; it may be absent. Its directory is chosen when
-/// philote is built, by the variable `PHILOTE_SYSCONFDIR`.
-pub fn default_path() -> PathBuf {
-    Path::new(option_env!("PHILOTE_SYSCONFDIR").unwrap_or("/etc")).join("philote/config.toml")
-}
 
 /// The path of the configuration file that somebody named, and who did.
 pub(super) fn named(
@@ -44,7 +39,7 @@ pub(super) fn read_toml(
 ) -> Layer {
     let may_be_absent = named.is_none();
     let (path, origin) = named.unwrap_or_else(|| {
-        let path = default_path();
+        let path = paths::configuration();
         let origin = Origin::whole(&path);
         (path, origin)
     });

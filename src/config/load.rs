@@ -13,6 +13,7 @@ use super::rules::{self, Origins};
 use super::settings::{self, Setting};
 use super::sources::Sources;
 use super::{Config, MOST_WORKERS, files, memory, public_keys, secrets};
+use crate::paths;
 
 /// What the arguments say about the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,5 +126,5 @@ fn machine_defaults(sources: &dyn Sources) -> Config {
 fn runtime_socket(process: &[Variable]) -> Option<PathBuf> {
     let directories = environment::get(process, "RUNTIME_DIRECTORY")?;
     let first = directories.text.as_bytes().split(|byte| *byte == b':').next()?;
-    (!first.is_empty()).then(|| Path::new(OsStr::from_bytes(first)).join("control.sock"))
+    (!first.is_empty()).then(|| Path::new(OsStr::from_bytes(first)).join(paths::CONTROL_SOCKET))
 }

@@ -52,7 +52,6 @@ pub use auth::{Auth, OnWithdrawal};
 pub use diff::{Change, diff};
 pub use effective::{Config, MOST_WORKERS};
 pub use fault::{Fault, Faults, Origin, Position, Warning};
-pub use files::default_path;
 pub use key::Reload;
 pub use listen::{DEFAULT_PORT, ListenAddress, Preamble};
 pub use load::{EnvFile, LoadOptions, Loaded, load};
@@ -60,11 +59,11 @@ pub use memory::available as available_memory;
 pub use overridden::reload_warnings;
 pub use proxies::{TrustedProxies, TrustedProxy};
 pub use public_key::{PublicAlgorithm, PublicKey};
-pub use reference::{Entry, example, markdown_table, reference};
+pub use reference::{Entry, example, markdown_table, reference, sections};
 pub use secret::Secret;
 pub use sections::{
-    Control, Limits, Log, LogFormat, LogLevel, LogOutput, Metrics, Proxy, Shutdown, SlowConsumer,
-    WebSocket,
+    Control, Http, Limits, Log, LogFormat, LogLevel, LogOutput, Metrics, Proxy, Shutdown,
+    SlowConsumer, WebSocket,
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};

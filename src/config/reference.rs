@@ -34,6 +34,11 @@ pub fn reference() -> Vec<Entry> {
     keys::all().map(entry).collect()
 }
 
+/// The sections of the file in the order in which they are shown, each with what it is about.
+pub fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SECTIONS.iter().map(|section| (section.name, section.doc))
+}
+
 /// The text of `config.example.toml`: every key, commented out, with its default.
 pub fn example() -> String {
     let mut text = String::new();

@@ -1,5 +1,5 @@
 //! Owns the plain sections of the configuration: limits, websocket, proxy, log, metrics, shutdown,
-//! control.
+//! http, control.
 //! Units, ranges and documentation of each key stand in `keys.rs`, once.
 
 use std::path::PathBuf;
@@ -199,6 +199,22 @@ pub struct Shutdown {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { drain_timeout: Duration::from_secs(20), delay: None }
+    }
+}
+
+/// The section `http`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Bytes of a request's body.
+    pub max_body: usize,
+    /// Whether people are shown a page at `/`.
+    pub welcome: bool,
+}
+
+impl Default for Http {
+    /// `welcome` follows from the secret where it is not set.
+    fn default() -> Self {
+        Self { max_body: 16 << 20, welcome: false }
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -14,6 +14,13 @@ use tokio::net::{TcpStream, UnixStream};
 /// it is shared, counted and bounded. Without it a reader that stalls takes 2.9 MiB of kernel memory
 /// before its queue grows at all.
 const NOT_SENT_LOW_WATER: u32 = 128 * 1024;
+
+/// A peer that has gone is an error to us, not a signal. Apple has no such flag; there, as everywhere, the
+/// signal is ignored from the start of the process on.
+#[cfg(target_vendor = "apple")]
+const SEND_FLAGS: SendFlags = SendFlags::empty();
+#[cfg(not(target_vendor = "apple"))]
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -132,9 +139,12 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        // Not their own `try_write`: in a process of several threads the C library wraps each of its system calls
+        // in two more calls, for a cancellation of threads that nothing here ever asks for.
+        let send = |socket: BorrowedFd<'_>| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?);
         match self {
-            Socket::Tcp(stream) => stream.try_write(bytes),
-            Socket::Unix(stream) => stream.try_write(bytes),
+            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
         }
     }
 
@@ -144,9 +154,10 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let write = |socket: BorrowedFd<'_>| Ok(rustix::io::writev(socket, pieces)?);
         match self {
-            Socket::Tcp(stream) => stream.try_write_vectored(pieces),
-            Socket::Unix(stream) => stream.try_write_vectored(pieces),
+            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, || write(stream.as_fd())),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || write(stream.as_fd())),
         }
     }
 

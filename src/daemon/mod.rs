@@ -5,7 +5,7 @@
 //!
 //! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
 //! - `reload`: a new configuration, all or nothing.
-//! - `log`, [`events`]: what administrators read.
+//! - `log`, [`events`]: what administrators read. [`signals`]: what they may send.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
 //! - [`metrics`]: what is measured.
 //! - [`ask`]: what tools may ask. [`control`]: the socket that they ask on.
@@ -23,6 +23,7 @@ mod manager;
 pub mod metrics;
 mod reload;
 mod server;
+pub mod signals;
 mod socket_file;
 mod watchdog;
 
@@ -34,7 +35,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> ExitCode {
 /// Everything that can fail, then readiness; where something does, its exit code, and nothing half started.
 async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     // Before anything else: the default of HUP, USR1 and USR2 is death.
-    let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2])
+    let signals = Signals::new(signals::SIGNALS.iter().flat_map(|signal| signal.numbers))
         .map_err(|error| fail(&format!("philote: cannot handle signals: {error}"), INTERNAL))?;
     crate::auth::self_check()
         .map_err(|fault| fail(&format!("philote: cannot verify tokens: {fault}"), INTERNAL))?;
@@ -120,8 +120,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
     warn_of_ignored(&listeners, &loaded.settings);
     if listeners.are_given(Purpose::Clients)
-        && config.auth.accepts_empty_key()
-        && !config.auth.allow_empty_secret
+        && config.auth.is_confined_to_loopback()
         && listeners.reach_beyond_loopback(Purpose::Clients)
     {
         tracing::error!(

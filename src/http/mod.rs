@@ -34,6 +34,7 @@ mod refusal;
 pub mod routes;
 pub mod rules;
 mod token;
+mod welcome;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;

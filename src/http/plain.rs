@@ -2,15 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{HeaderMap, Request};
 
 use super::answer::Answer;
 use super::api::{self, Caller};
 use super::forwarding::Source;
 use super::refusal::Refusal;
 use super::routes::{self, Route};
-use super::{Front, health};
+use super::{Front, health, origin, welcome};
 
 /// What a listener serves.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +39,24 @@ pub(super) async fn answer(front: &Front, source: Source, request: Request<Incom
         Action::Health => health::health(),
         Action::Readiness => health::readiness(&front.shared),
         _ if front.shared.draining.load(Ordering::Relaxed) => Refusal::Draining.fault(),
-        Action::Root => Refusal::NotAnUpgrade.answer(),
+        Action::Root => root(front, source, request.headers()),
         Action::Api(action) => {
             api::answer(front, Caller::Peer(source), action, segment, request).await
+        }
+    }
+}
+
+/// Where WebSockets are, and for people a page where the rules have it.
+fn root(front: &Front, source: Source, headers: &HeaderMap) -> Answer {
+    let rules = front.rules();
+    if !rules.welcome || !welcome::is_wanted(headers) {
+        return Refusal::NotAnUpgrade.answer();
+    }
+    match origin::judge(&rules, source.sender, headers) {
+        Ok(()) => welcome::answer(),
+        Err(refusal) => {
+            front.note_refused(source.client, refusal.name());
+            refusal.answer()
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Rules {
     /// Anyone can sign tokens, and nobody said that this is meant: only what names a loopback host is
     /// served, so that no web page in a developer's browser can help itself.
     pub loopback_only: bool,
+    /// Whether people are shown a page at `/`.
+    pub welcome: bool,
     /// Which proxies are believed.
     pub forwarding: Forwarding,
     /// The most connections.
@@ -81,7 +83,8 @@ impl From<&Config> for Rules {
             close_at_expiry: config.auth.close_at_expiry,
             check_origin: config.auth.check_origin,
             allowed_origins: config.auth.allowed_origins.clone(),
-            loopback_only: config.auth.accepts_empty_key() && !config.auth.allow_empty_secret,
+            loopback_only: config.auth.is_confined_to_loopback(),
+            welcome: config.http.welcome,
             forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
             max_connections_per_ip: config.limits.max_connections_per_ip,

@@ -5,11 +5,17 @@
 mod dir;
 mod play;
 mod program;
+#[path = "../support/required.rs"]
+mod required;
 
 mod check;
 mod clients;
+mod completions;
 mod console;
 mod credentials;
+mod install;
+mod manual;
+mod portable;
 mod publish;
 mod steer;
 mod subscribe;

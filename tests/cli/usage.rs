@@ -1,5 +1,7 @@
 //! Help, version and wrong arguments.
 
+use philote::paths;
+
 use crate::program::{philote, run};
 
 #[test]
@@ -20,6 +22,7 @@ fn help_and_version_are_data() {
         "publish",
         "subscribe",
         "console",
+        "completions",
     ] {
         assert!(help.contains(command), "{help}");
         let own = run(&mut philote(&[command, "--help"])).quietly();
@@ -27,7 +30,26 @@ fn help_and_version_are_data() {
     }
     let version = run(&mut philote(&["--version"])).quietly();
     assert!(version.starts_with(concat!("philote ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+    assert!(version.contains("commit") && version.contains(std::env::consts::ARCH), "{version}");
     assert_eq!(version.lines().count(), 1, "{version}");
+    let short = run(&mut philote(&["-V"])).quietly();
+    assert_eq!(short, version);
+}
+
+#[test]
+fn the_version_tells_the_paths_that_are_built_in_where_it_is_asked_to() {
+    let version = run(&mut philote(&["--version"])).quietly();
+    let verbose = run(&mut philote(&["--version", "--verbose"])).quietly();
+    let paths = verbose.strip_prefix(&*version).expect("the version first");
+    let expected = format!(
+        "sysconfdir: {}\nrunstatedir: {}\nconfiguration: {}\ncontrol socket: {}\n",
+        paths::SYSCONFDIR,
+        paths::RUNSTATEDIR,
+        paths::configuration().display(),
+        paths::control_socket().display()
+    );
+    assert_eq!(paths, expected);
+    run(&mut philote(&["--verbose"])).failed(64);
 }
 
 #[test]

@@ -38,3 +38,4 @@ mod secrets;
 mod tokens;
 mod units;
 mod vanished;
+mod welcome;

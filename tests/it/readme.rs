@@ -46,6 +46,7 @@ fn every_block_is_known() {
         "sh try",
         "sh talk",
         "sh serve",
+        "sh completions",
         "json publish",
         "json delivery",
         "js client",
@@ -70,7 +71,6 @@ fn every_block_is_known() {
         "sh package",
         "sh service",
         "sh install",
-        "sh account",
         "toml service",
         "sh dropin",
         "sh activate",
@@ -91,6 +91,7 @@ fn every_block_is_known() {
         "sh control",
         "toml proxy",
         "toml strangers",
+        "sh image",
         "env container",
         "yaml kubernetes",
     ];
@@ -129,7 +130,7 @@ fn the_quick_start_is_two_commands_of_the_makefile() {
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .chain(inline.iter().map(|(code, _)| code.as_str()))
-        .filter_map(|command| command.strip_prefix("make "))
+        .filter_map(|command| command.strip_prefix("make ")?.split_whitespace().next())
         .collect();
     assert!(targets.len() > 2);
     for target in targets {
@@ -174,6 +175,13 @@ fn a_server_with_a_secret_is_started_as_it_stands() {
     shell.run("philote publish news 'the tools find the secret'").well();
     let without = Shell::new().set("PHILOTE_URL", &url(&port));
     assert_eq!(without.run("philote publish news x").code, Some(77));
+}
+
+#[test]
+fn a_shell_takes_the_completions_as_it_stands() {
+    let shell = Shell::new();
+    let out = shell.run(&format!("{}complete -p philote", block("sh completions"))).well();
+    assert!(out.contains("-F _philote philote"), "{out}");
 }
 
 fn url(port: &str) -> String {
@@ -291,6 +299,41 @@ fn a_container_starts_with_these_variables_and_logs_json() {
     let without = lines.replace("SECRET_FILE", "#SECRET_FILE");
     shell.dir.write("env", &without);
     assert_eq!(shell.run("philote --env-file env").code, Some(78), "a secret is demanded");
+}
+
+/// The image itself is run by packaging/tests/image.
+#[test]
+fn the_image_is_loaded_and_run_under_the_name_and_with_the_variables_that_it_has() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path| std::fs::read_to_string(root.join(path)).expect("a file");
+    let containerfile = read("packaging/Containerfile");
+    let commands = block("sh image");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(commands.contains(&format!("/philote-{version}-x86_64-unknown-linux-gnu.image.tar\n")));
+    assert!(commands.trim_end().ends_with(&format!(" philote:{version}")), "{commands}");
+    assert!(block("yaml kubernetes").contains(&format!("image: philote:{version}\n")));
+    let (_, port) = containerfile.split_once("\nEXPOSE ").expect("a port");
+    let port = port.lines().next().expect("a port");
+    assert!(commands.contains(&format!("--publish {port}:{port} ")), "{commands}");
+
+    // What the image sets is good beside a secret, and refused without one.
+    let shell = Shell::new();
+    let variables: Vec<&str> =
+        containerfile.split_whitespace().filter(|word| word.starts_with("PHILOTE_")).collect();
+    assert_eq!(variables.len(), 3, "{variables:?}");
+    let inline = inline_code();
+    for variable in &variables {
+        let (name, _) = variable.split_once('=').expect("a value");
+        assert!(inline.iter().any(|(code, _)| code == name), "{name} stands in the README");
+    }
+    let lines = variables.join("\n");
+    let secret = a_secret(&shell);
+    let holds = is_good_environment(&shell, &format!("{lines}\nSECRET_FILE={secret}\n"));
+    assert!(holds.contains(&format!("[::]:{port}")), "{holds}");
+    shell.dir.write("env", &lines);
+    let done = shell.run("philote --env-file env");
+    assert_eq!(done.code, Some(78), "{done:?}");
+    assert!(done.err.contains("set SECRET or auth.secret_file"), "{done:?}");
 }
 
 #[test]

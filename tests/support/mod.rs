@@ -10,6 +10,7 @@ pub(crate) mod frame;
 pub(crate) mod http;
 pub(crate) mod network;
 pub(crate) mod private_key;
+pub(crate) mod required;
 pub(crate) mod server;
 pub(crate) mod stuck;
 pub(crate) mod token;

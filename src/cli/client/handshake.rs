@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::credentials::Token;
+use super::look_up::look_up;
 use super::server::{Place, Server};
 use super::session::{self, Receiving, Sending};
 use crate::cli::escape::escaped;
@@ -84,7 +85,7 @@ pub(in crate::cli) async fn connect(server: &Server) -> std::io::Result<Box<dyn 
 async fn connect_plainly(server: &Server) -> std::io::Result<Box<dyn Socket>> {
     let stream = match &server.place {
         Place::Addresses(addresses) => TcpStream::connect(&addresses[..]).await?,
-        Place::Name(name, port) => TcpStream::connect((name.as_str(), *port)).await?,
+        Place::Name(name, port) => TcpStream::connect(&look_up(name, *port).await?[..]).await?,
         Place::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
     };
     stream.set_nodelay(true)?;

@@ -4,6 +4,10 @@
 mod credentials;
 mod delivery;
 mod handshake;
+mod look_up;
+// Its tests run everywhere.
+#[cfg(any(target_feature = "crt-static", test))]
+mod resolver;
 mod server;
 mod session;
 
@@ -32,7 +36,7 @@ pub(super) struct Client {
     url: Option<String>,
     /// File with the token, or - [default: $PHILOTE_TOKEN, else one for a minute is made with the
     /// configuration's secret]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     token_file: Option<PathBuf>,
     /// Say on standard error what is done
     #[arg(short, long)]

@@ -17,6 +17,7 @@ use super::escape::escaped;
 use super::failure::Failure;
 use super::request::{self, Answer, Question};
 use crate::daemon::ask::{ReloadOutcome, Reloaded};
+use crate::paths;
 
 /// How long an answer may take that the server only has to look up.
 const SOON: Duration = Duration::from_secs(10);
@@ -30,10 +31,11 @@ pub(super) struct Control {
     #[arg(
         long = "control",
         value_name = "PATH",
+        value_hint = clap::ValueHint::FilePath,
         help = format!(
             "Control socket of the server [default: $PHILOTE_CONTROL, else control.sock in \
              $RUNTIME_DIRECTORY, else {}]",
-            place::built_in().display()
+            paths::control_socket().display()
         )
     )]
     socket: Option<PathBuf>,

@@ -5,17 +5,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-/// What the socket is called in a directory of the service manager's.
-const NAME: &str = "control.sock";
+use crate::paths;
 
-/// Where it is if nothing says otherwise: `/run/philote/control.sock`. Another directory than `/run` is chosen when
-/// philote is built, by the variable `PHILOTE_RUNSTATEDIR`.
-pub(super) fn built_in() -> PathBuf {
-    let directory = option_env!("PHILOTE_RUNSTATEDIR").unwrap_or("/run");
-    Path::new(directory).join("philote").join(NAME)
-}
-
-/// Where the environment says, else [`built_in`].
+/// Where the environment says, else the path that is built in.
 pub(super) fn default() -> PathBuf {
     of(variable)
 }
@@ -33,9 +25,9 @@ fn of(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     let directories = variable("RUNTIME_DIRECTORY").map(OsString::into_vec).unwrap_or_default();
     match directories.split(|byte| *byte == b':').next() {
         Some(first) if !first.is_empty() => {
-            Path::new(std::ffi::OsStr::from_bytes(first)).join(NAME)
+            Path::new(std::ffi::OsStr::from_bytes(first)).join(paths::CONTROL_SOCKET)
         }
-        _ => built_in(),
+        _ => paths::control_socket(),
     }
 }
 
@@ -46,9 +38,12 @@ mod tests {
     #[test]
     fn the_first_place_that_is_named_is_the_one() {
         let cases = [
-            (&[][..], built_in().to_str().expect("text").to_owned()),
+            (&[][..], paths::control_socket().to_str().expect("text").to_owned()),
             (&[("RUNTIME_DIRECTORY", "/run/a:/run/b")], "/run/a/control.sock".into()),
-            (&[("RUNTIME_DIRECTORY", ":/run/b")], built_in().to_str().expect("text").to_owned()),
+            (
+                &[("RUNTIME_DIRECTORY", ":/run/b")],
+                paths::control_socket().to_str().expect("text").to_owned(),
+            ),
             (&[("PHILOTE_CONTROL", "/x"), ("RUNTIME_DIRECTORY", "/run/a")], "/x".into()),
         ];
         for (environment, expected) in cases {

@@ -4,6 +4,7 @@
 
 mod auth;
 mod control;
+mod http;
 mod limits;
 mod log;
 mod metrics;
@@ -56,6 +57,7 @@ pub(super) static SECTIONS: &[Section] = &[
         keys: metrics::KEYS,
     },
     Section { name: "shutdown", doc: "How a stop goes.", keys: shutdown::KEYS },
+    Section { name: "http", doc: "Plain requests, beside the connections.", keys: http::KEYS },
     Section {
         name: "control",
         doc: "The socket that philote's own commands talk to. Who may connect may stop it.",

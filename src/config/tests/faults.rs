@@ -212,7 +212,7 @@ fn each_kind_of_value_says_what_it_takes() {
         (
             "[tls]",
             "1:2: tls: unknown section; there are auth, limits, websocket, proxy, log, metrics, \
-             shutdown, control",
+             shutdown, http, control",
         ),
         (
             "\"a\\u001b\\nb\" = 3",

@@ -8,11 +8,10 @@ use crate::support::dir::Dir;
 use crate::support::tools::{in_tests, require_tool, skip};
 
 /// What of the README the machine is given, and what it is called there.
-const BLOCKS: [(&str, &str); 16] = [
+const BLOCKS: [(&str, &str); 15] = [
     ("sh package", "package.sh"),
     ("sh service", "service.sh"),
     ("sh install", "install.sh"),
-    ("sh account", "account.sh"),
     ("toml service", "service.toml"),
     ("sh dropin", "dropin.sh"),
     ("sh activate", "activate.sh"),

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use philote::cli::exit_code_table;
 use philote::config::{Reload, reference};
 use philote::daemon::events::EVENTS;
+use philote::daemon::signals::signal_table;
 use rustix::process::Signal;
 
 use super::shell::Shell;
@@ -41,6 +43,12 @@ impl Administered {
     fn reconfigure(&self, config: &str) {
         self.server.reconfigure(&format!("{}{config}", self.control));
     }
+}
+
+/// A file of the project.
+fn shipped(path: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(path).expect("it is shipped")
 }
 
 #[test]
@@ -94,6 +102,12 @@ fn whoever_knows_nginx_finds_the_counterparts() {
 }
 
 #[test]
+fn the_tables_of_exit_codes_and_signals_are_the_generated_ones() {
+    is_generated("exit codes", &exit_code_table());
+    is_generated("signals", &signal_table());
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_binary() {
     let shell = Shell::new().set("PHILOTE_URL", "ws://127.0.0.1:1/");
     let provoked = [
@@ -132,9 +146,14 @@ fn the_control_socket_steers_the_server() {
 fn signals_do_what_is_listed() {
     let rows = table("signal");
     let listed: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
-    assert_eq!(listed, BTreeSet::from(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"]));
+    let known = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"];
+    assert_eq!(listed, BTreeSet::from(known));
     let server = Server::start();
-    for (signal, event) in [(Signal::HUP, "event=reload "), (Signal::USR1, "event=status ")] {
+    for (signal, event) in [
+        (Signal::HUP, "event=reload "),
+        (Signal::USR1, "event=status "),
+        (Signal::USR2, "event=signal_ignored "),
+    ] {
         server.signal(signal);
         server.logs(event, |line| line.contains(event));
     }
@@ -349,6 +368,7 @@ fn a_log_file_is_rotated_as_it_stands() {
     let file = dir.path().join("philote.log");
     let server = Server::with(&format!("log.output = {file:?}"));
     let snippet = block("text logrotate");
+    assert!(shipped("packaging/logrotate").ends_with(&snippet));
     let snippet = with(&snippet, "/var/log/philote/philote.log", &file.display().to_string());
     let kill = "systemctl kill --signal=SIGUSR1 --kill-who=main philote.service";
     let signal = format!("kill -USR1 {}", server.pid());

@@ -162,7 +162,7 @@ pub fn open<'t>(
     h: &mut impl Handler,
 ) -> Result<Engine<'t>, Failure> {
     let mut engine = context.engine(count)?;
-    let spec = Spec { channel: options.part_channel.clone(), role, rcvbuf };
+    let spec = Spec { channels: vec![options.part_channel.clone()], role, rcvbuf };
     let specs = std::iter::repeat_n(spec, count);
     engine.open_all(specs, context.common.concurrency, context.deadline, true, h);
     if let Some((why, _)) = engine.failures().iter().next() {

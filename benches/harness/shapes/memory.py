@@ -1,0 +1,78 @@
+"""What connections cost: memory while they are idle, CPU for their pings, and their handshakes."""
+
+from ..series import Metric, Shape, Variant
+
+KIB = Metric("kib_per_connection", "server_memory.per_connection.pss_kib")
+SHARE = Metric("share_of_a_core", "server_share")
+CONNECTIONS = 8_000
+
+
+def shapes(bench):
+    """Idle connections, and memory that comes and goes with traffic."""
+    count = bench.effort.connections(CONNECTIONS)
+    idle = f"idle --conns {count} --seconds {bench.effort.seconds(3)}"
+    every = [(server.name, server) for server in bench.servers]
+    rest = bench.effort.seconds(60)
+    return [
+        Shape(
+            name="idle-own-channels",
+            title=f"{count:,} idle connections, each with a channel of its own",
+            variants=[Variant(name, server, idle) for name, server in every],
+            metrics=[KIB],
+            runs=3,
+            asked=[(None, "<=", 2.5)],
+        ),
+        Shape(
+            name="idle-one-channel",
+            title=f"{count:,} idle connections, all with one channel",
+            variants=[Variant(name, server, f"{idle} --shared") for name, server in every],
+            metrics=[KIB],
+            runs=3,
+            asked=[(None, "<=", 2.5)],
+        ),
+        Shape(
+            name="idle-cpu",
+            title=f"{count:,} idle connections, pinged every 25 seconds",
+            variants=[
+                Variant("philote", bench.philote, f"idle --conns {count} --seconds {bench.effort.seconds(60)} --timeout 100")
+            ],
+            metrics=[SHARE],
+            runs=1,
+            asked=[(None, "<=", 0.01)],
+            timeout=100,
+        ),
+        Shape(
+            name="memory-given-back",
+            title="1,000 subscribers, 64 KiB ten times a second for 5 seconds, then a minute of rest",
+            variants=[
+                Variant(
+                    "philote",
+                    bench.philote,
+                    f"swell --subs 1000 --size 65536 --rate 10 --seconds 5 --rest {rest}",
+                )
+            ],
+            metrics=[
+                Metric("after_mib", "server_pss_kib.after", 1 / 1024),
+                Metric("idle_mib", "server_pss_kib.idle", 1 / 1024),
+                Metric("peak_mib", "server_pss_kib.peak", 1 / 1024),
+            ],
+            runs=1,
+            timeout=100,
+        ),
+    ]
+
+
+def handshakes(bench):
+    """Handshakes for each second of the server's CPU; philote verifies a token in each."""
+    count = bench.effort.connections(CONNECTIONS)
+    return [
+        Shape(
+            name="handshakes",
+            title=f"{count:,} handshakes, 64 at a time",
+            variants=[
+                Variant(server.name, server, f"connect --conns {count} --hold 0.1") for server in bench.servers
+            ],
+            metrics=[Metric("handshakes_per_cpu_s", "server.handshakes_per_cpu_s", higher_is_better=True)],
+            asked=[(None, ">=", 30_000)],
+        )
+    ]
