@@ -159,28 +159,34 @@ impl Connections {
     pub async fn select_channels(&self, selection: &ChannelSelection) -> ChannelPart {
         let mut smallest = Smallest::new(selection.limit);
         let mut next = 0;
-        loop {
-            let hub = self.hub.borrow();
-            let slots = hub.channel_slots();
-            for slot in next..slots.min(next + A_TURN) {
-                let Some((name, subscribers)) = hub.subscribed(slot) else { continue };
-                if !name.starts_with(&*selection.prefix) {
-                    continue;
-                }
-                smallest.total += 1;
-                if selection.after.as_ref().is_none_or(|after| **name > **after) {
-                    smallest.put(name.clone(), subscribers);
-                }
-            }
-            drop(hub);
+        while self.look_at_channels(selection, next, &mut smallest) {
             next += A_TURN;
-            if next >= slots {
-                let horizon = smallest.horizon();
-                let found = smallest.kept.into_iter().collect();
-                return Part { found, total: smallest.total, horizon };
-            }
             yield_now().await;
         }
+        let horizon = smallest.horizon();
+        Part { found: smallest.kept.into_iter().collect(), total: smallest.total, horizon }
+    }
+
+    /// Looks at the channels of so many slots from this one on; whether there are more.
+    fn look_at_channels(
+        &self,
+        selection: &ChannelSelection,
+        from: usize,
+        smallest: &mut Smallest<Arc<str>, usize>,
+    ) -> bool {
+        let hub = self.hub.borrow();
+        let slots = hub.channel_slots();
+        for slot in from..slots.min(from + A_TURN) {
+            let Some((name, subscribers)) = hub.subscribed(slot) else { continue };
+            if !name.starts_with(&*selection.prefix) {
+                continue;
+            }
+            smallest.total += 1;
+            if selection.after.as_ref().is_none_or(|after| **name > **after) {
+                smallest.put(name.clone(), subscribers);
+            }
+        }
+        from + A_TURN < slots
     }
 
     /// Closes the connections whose token has this `sub` with 4002, however many they are; how many that was.

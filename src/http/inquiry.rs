@@ -44,7 +44,7 @@ pub struct Errand {
 #[derive(Debug)]
 pub enum Inquiry {
     /// Serve this, for the control socket.
-    Serve(Errand, oneshot::Sender<Answer>),
+    Serve(Box<Errand>, oneshot::Sender<Answer>),
     /// Its part of a page of connections.
     Connections(Arc<Selection>, oneshot::Sender<Part<View, Uuid>>),
     /// Its part of a page of channels.
@@ -113,7 +113,7 @@ impl Everyone {
     pub async fn serve(&self, errand: Errand) -> Option<Answer> {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.lines.len();
         let (answer, answered) = oneshot::channel();
-        self.lines[worker].send(Inquiry::Serve(errand, answer)).await.ok()?;
+        self.lines[worker].send(Inquiry::Serve(Box::new(errand), answer)).await.ok()?;
         answered.await.ok()
     }
 }
@@ -125,7 +125,7 @@ pub async fn take_all(front: Rc<Front>, mut inquiries: Inquiries) {
         // Whoever asked may have gone; then nobody needs the answer.
         match inquiry {
             Inquiry::Serve(errand, answer) => {
-                spawn_local(serve(front.clone(), errand, answer));
+                spawn_local(serve(front.clone(), *errand, answer));
             }
             Inquiry::Close(id, answer) => {
                 let found = all.find(id);

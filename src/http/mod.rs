@@ -23,6 +23,7 @@ mod crowd;
 pub mod forwarding;
 pub mod front;
 mod handshake;
+pub mod handshake_rate;
 pub mod health;
 pub mod inquiry;
 mod newcomer;

@@ -19,6 +19,9 @@ pub(super) const TIMED_OUT_NAME: &str = "handshake_took_too_long";
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
+/// The same for one that has asked too often: whatever the rate, one attempt is granted again within it.
+const RETRY_RATE: HeaderValue = HeaderValue::from_static("1");
+
 /// Why a handshake is not answered 101, or a request to the API not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
@@ -51,6 +54,12 @@ pub(super) enum Refusal {
     /// Nor this.
     #[error("the token lacks the claim manage")]
     NoManageGrant,
+    /// Its address has asked too often.
+    #[error("too many attempts from this address: see limits.handshakes_per_second_per_ip")]
+    TooManyHandshakes,
+    /// Its address has as many connections as it may have.
+    #[error("too many connections from this address: see limits.max_connections_per_ip")]
+    TooManyConnections,
     /// No room.
     #[error("no more connections: limits.max_connections is reached")]
     Full,
@@ -73,6 +82,9 @@ impl Refusal {
             | Refusal::NotLoopback
             | Refusal::NoApiGrant
             | Refusal::NoManageGrant => StatusCode::FORBIDDEN,
+            Refusal::TooManyHandshakes | Refusal::TooManyConnections => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -88,6 +100,8 @@ impl Refusal {
             Refusal::NotLoopback => "not_loopback",
             Refusal::NoApiGrant => "no_api_grant",
             Refusal::NoManageGrant => "no_manage_grant",
+            Refusal::TooManyHandshakes => "too_many_handshakes",
+            Refusal::TooManyConnections => "too_many_connections",
             Refusal::Full => "full",
             Refusal::Draining => "draining",
         }
@@ -109,8 +123,9 @@ impl Refusal {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, RETRY_SECONDS);
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let is_rate = self == Refusal::TooManyHandshakes;
+                headers.insert(RETRY_AFTER, if is_rate { RETRY_RATE } else { RETRY_SECONDS });
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             StatusCode::UPGRADE_REQUIRED => {
@@ -158,7 +173,9 @@ mod tests {
             Refusal::Origin => Some(Refusal::NotLoopback),
             Refusal::NotLoopback => Some(Refusal::NoApiGrant),
             Refusal::NoApiGrant => Some(Refusal::NoManageGrant),
-            Refusal::NoManageGrant => Some(Refusal::Full),
+            Refusal::NoManageGrant => Some(Refusal::TooManyHandshakes),
+            Refusal::TooManyHandshakes => Some(Refusal::TooManyConnections),
+            Refusal::TooManyConnections => Some(Refusal::Full),
             Refusal::Full => Some(Refusal::Draining),
             Refusal::Draining => None,
         }

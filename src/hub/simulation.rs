@@ -114,9 +114,9 @@ impl World {
             }
             // Somebody on any worker, who may have gone and whose place somebody else may have.
             let left_out = self.random.one_in(2).then(|| {
-                let everybody = self.clients.iter().chain(&self.gone);
+                let mut everybody = self.clients.iter().chain(&self.gone);
                 let number = self.random.0 as usize % (self.clients.len() + self.gone.len()).max(1);
-                everybody.skip(number).next().map(|client| (client.publisher, client.number))
+                everybody.nth(number).map(|client| (client.publisher, client.number))
             });
             let left_out = left_out.flatten();
             *sequence += 1;

@@ -6,6 +6,7 @@ mod support;
 
 mod activation;
 mod api;
+mod attacks;
 mod bounds;
 mod browser;
 mod closing;
@@ -29,6 +30,7 @@ mod proofs;
 mod proxied;
 mod proxy_protocol;
 mod public_keys;
+mod rates;
 mod readme;
 mod refusals;
 mod reload;

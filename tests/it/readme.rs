@@ -18,7 +18,7 @@ use crate::support::client::Client;
 use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect};
 use crate::support::server::{Server, Setup};
-use crate::support::token::{grant, signed, token};
+use crate::support::token::{SECRET, grant, signed, token};
 use crate::support::tools::require_tool;
 use shell::Shell;
 use text::{block, inline_code, parts, readme, table, with};
@@ -97,6 +97,7 @@ fn every_block_is_known() {
         "toml metrics",
         "sh control",
         "toml proxy",
+        "toml strangers",
         "sh image",
         "env container",
         "yaml kubernetes",
@@ -241,6 +242,18 @@ fn the_configuration_is_good_and_holds_what_it_says() {
     let out = done.well();
     assert!(out.contains("limits.max_connections = 10000  # config.toml:5:"), "{out}");
     assert!(out.contains(&format!("auth.secret_file = {secret:?}")), "{out}");
+}
+
+#[test]
+fn the_limits_for_strangers_are_good_and_raise_no_warning() {
+    let shell = Shell::new();
+    shell.dir.write("config.toml", &block("toml strangers"));
+    let done = shell.set("SECRET", SECRET).run("philote check --config config.toml --print");
+    assert_eq!(done.err, "", "{done:?}");
+    let out = done.well();
+    for limit in ["max_connections_per_ip = 200", "bytes_per_second = \"256KiB\""] {
+        assert!(out.contains(&format!("limits.{limit}  # config.toml:")), "{out}");
+    }
 }
 
 /// A file with a secret, beside the shell's others.
@@ -526,6 +539,9 @@ fn refusals_have_the_statuses_that_are_listed() {
     let full = server.refuses_token(&grant(&["c"], &[]));
     assert!(full.header("retry-after").is_some(), "{full:?}");
     provoked.insert(full.status);
+    let few = Server::with("[limits]\nmax_connections_per_ip = 1");
+    let _first = few.subscriber(&["c"]);
+    provoked.insert(few.refuses_token(&grant(&["c"], &[])).status);
 
     let rows = table("status");
     let listed: BTreeSet<u16> =
@@ -544,6 +560,7 @@ fn the_close_codes_are_those_of_the_server() {
         CloseReason::TooBig,
         CloseReason::Fault,
         CloseReason::SlowConsumer,
+        CloseReason::TooFast,
         CloseReason::Administrator,
     ];
     let rows = table("code");

@@ -89,10 +89,13 @@ pub(super) fn lines(
     lines
 }
 
+/// A figure: its name, how it is now, and which one of a second it is.
+type Row = (&'static str, String, fn(&Second) -> f64);
+
 fn figures(history: &History, status: &Status, width: usize) -> Vec<String> {
     let last = history.last_second();
     let unicode = shows_unicode();
-    let rows: [(&str, String, fn(&Second) -> f64); 8] = [
+    let rows: [Row; 8] = [
         (
             "connections",
             format!("{} of {}", status.connections, status.max_connections),
@@ -107,7 +110,7 @@ fn figures(history: &History, status: &Status, width: usize) -> Vec<String> {
         ("queued", size(status.queued_bytes), |second| second.queued),
     ];
     let course = width.saturating_sub(NAME + FIGURE + 2);
-    let row = |(name, text, figure): (&str, String, fn(&Second) -> f64)| {
+    let row = |(name, text, figure): Row| {
         let course = spark(&history.figures(figure), course, unicode);
         format!("{name:NAME$}{text:>FIGURE$}  {course}")
     };

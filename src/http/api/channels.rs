@@ -36,7 +36,7 @@ pub struct ChannelPage {
 pub(super) async fn list<B>(front: &Front, request: &Request<B>) -> Answer {
     let selection = match selection(request) {
         Ok(selection) => selection,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let limit = selection.limit;
     let selection = Arc::new(selection);
@@ -53,7 +53,7 @@ pub(super) async fn list<B>(front: &Front, request: &Request<B>) -> Answer {
     })
 }
 
-fn selection<B>(request: &Request<B>) -> Result<ChannelSelection, Answer> {
+fn selection<B>(request: &Request<B>) -> Result<ChannelSelection, Box<Answer>> {
     let query = Query::of(request.uri(), &["prefix", "after", "limit"])?;
     Ok(ChannelSelection {
         prefix: query.get("prefix").unwrap_or_default().into(),

@@ -75,7 +75,7 @@ struct Rest {
 pub(super) async fn list<B>(front: &Front, request: &Request<B>) -> Answer {
     let selection = match selection(request) {
         Ok(selection) => selection,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let limit = selection.limit;
     let selection = Arc::new(selection);
@@ -122,7 +122,7 @@ fn info(worker: u8, view: View) -> ConnectionInfo {
     }
 }
 
-fn selection<B>(request: &Request<B>) -> Result<Selection, Answer> {
+fn selection<B>(request: &Request<B>) -> Result<Selection, Box<Answer>> {
     let known = ["subject", "channel", "peer", "after", "limit"];
     let query = Query::of(request.uri(), &known)?;
     let boxed = |name: &str| query.get(name).map(Box::from);
@@ -155,12 +155,12 @@ pub(super) async fn close<B: Body>(
 ) -> Answer {
     let Ok(id) = Uuid::try_parse(id) else {
         let reason = "an id of a connection is a UUID, as GET /api/connections lists them";
-        return bad_request(reason);
+        return *bad_request(reason);
     };
     if let Err(answer) =
         Query::of(request.uri(), &[]).map(drop).and_then(|()| content::none(request))
     {
-        return answer;
+        return *answer;
     }
     if let Some(peer) = told_of(front, caller) {
         tracing::info!(event = "api_disconnect", %peer, connection = %id, "asked to disconnect");
@@ -201,10 +201,10 @@ pub(super) async fn close_subject<B: Body>(
         .and_then(|query| content::none(request).map(|()| query))
     {
         Ok(query) => query,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let Some(subject) = query.get("subject") else {
-        return bad_request("whose? Say subject=NAME, or DELETE /api/connections/ID");
+        return *bad_request("whose? Say subject=NAME, or DELETE /api/connections/ID");
     };
     if let Some(peer) = told_of(front, caller) {
         tracing::info!(event = "api_disconnect", %peer, subject, "asked to disconnect");

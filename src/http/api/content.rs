@@ -19,9 +19,13 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
 ///
 /// # Errors
 /// 415.
-pub(super) fn none<B: Body>(request: &Request<B>) -> Result<(), Answer> {
+pub(super) fn none<B: Body>(request: &Request<B>) -> Result<(), Box<Answer>> {
     let is_json = || media_type(request.headers()).is_some_and(|is| is.eq_ignore_ascii_case(JSON));
-    if request.body().is_end_stream() || is_json() { Ok(()) } else { Err(unsupported(JSON)) }
+    if request.body().is_end_stream() || is_json() {
+        Ok(())
+    } else {
+        Err(Box::new(unsupported(JSON)))
+    }
 }
 
 /// 415: what would do.

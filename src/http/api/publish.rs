@@ -66,24 +66,25 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let rights = Rights::of_header(front, caller, request.headers())?;
     rights.need_api()?;
-    Ok(publish(front, &rights, request).await.unwrap_or_else(|answer| answer))
+    Ok(publish(front, &rights, request).await.unwrap_or_else(|answer| *answer))
 }
 
 async fn publish(
     front: &Front,
     rights: &Rights,
     request: Request<Incoming>,
-) -> Result<Answer, Answer> {
+) -> Result<Answer, Box<Answer>> {
     Query::of(request.uri(), &[])?;
     let is_lines = match media_type(request.headers()) {
         Some(is) if is.eq_ignore_ascii_case(JSON) => false,
         Some(is) if is.eq_ignore_ascii_case(NDJSON) => true,
-        _ => return Err(unsupported(&format!("{JSON} or {NDJSON}"))),
+        _ => return Err(Box::new(unsupported(&format!("{JSON} or {NDJSON}")))),
     };
     let most = front.rules().max_body;
     let body = body::read(request.into_body(), most).await;
-    let body = body.map_err(|fault| fault.answer("http.max_body"))?;
-    let (form, items) = items::parse(&body, is_lines).await.map_err(|fault| bad_body(&fault))?;
+    let body = body.map_err(|fault| Box::new(fault.answer("http.max_body")))?;
+    let (form, items) =
+        items::parse(&body, is_lines).await.map_err(|fault| Box::new(bad_body(&fault)))?;
     let outcomes = judge(front, rights, &items);
     let sending = async {
         let left_out = left_out(front, &items, &outcomes).await?;
@@ -102,10 +103,10 @@ async fn publish(
     };
     match timeout(PATIENCE, sending).await {
         Ok(Ok(reached)) => Ok(report(form, &outcomes, &reached)),
-        Ok(Err(Silent)) => Err(unanswered()),
+        Ok(Err(Silent)) => Err(Box::new(unanswered())),
         Err(_) => {
             let reason = "a worker does not answer; what was published so far is on its way";
-            Err(fault(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason))
+            Err(Box::new(fault(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason)))
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     /// # Errors
     /// A parameter that is not among the known ones, or stands twice. What it says is not repeated.
-    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Query, Answer> {
+    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Query, Box<Answer>> {
         let mut found: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
@@ -48,7 +48,7 @@ impl Query {
         name: &str,
         what: &str,
         read: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, Answer> {
+    ) -> Result<Option<T>, Box<Answer>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         read(value).map(Some).ok_or_else(|| bad_request(&format!("{name} has to be {what}")))
     }
@@ -57,7 +57,7 @@ impl Query {
     ///
     /// # Errors
     /// Where it is not 1 to [`LONGEST_PAGE`].
-    pub(super) fn limit(&self) -> Result<usize, Answer> {
+    pub(super) fn limit(&self) -> Result<usize, Box<Answer>> {
         let read =
             |text: &str| text.parse().ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
         let what = format!("a number from 1 to {LONGEST_PAGE}");
@@ -65,6 +65,6 @@ impl Query {
     }
 }
 
-pub(super) fn bad_request(reason: &str) -> Answer {
-    fault(StatusCode::BAD_REQUEST, "bad_request", reason)
+pub(super) fn bad_request(reason: &str) -> Box<Answer> {
+    Box::new(fault(StatusCode::BAD_REQUEST, "bad_request", reason))
 }

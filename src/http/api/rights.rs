@@ -26,8 +26,14 @@ impl Rights {
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
         let Caller::Peer(source) = caller else { return Ok(Rights::All) };
+        // Only bad tokens count: an application may publish as often as it likes.
+        front.has_attempt(source.client)?;
         origin::judge(&front.rules(), source.sender, request.headers())?;
-        Ok(Rights::Granted(handshake::grants(front, request)?))
+        let grants = handshake::grants(front, request);
+        if matches!(grants, Err(Refusal::Token(_))) {
+            front.count_attempt(source.client)?;
+        }
+        Ok(Rights::Granted(grants?))
     }
 
     /// Those of a request whose token stands in its header.
