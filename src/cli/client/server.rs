@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(Server::of(&Config::default()).unwrap().to_string(), "ws://127.0.0.1:6380");
         let path = PathBuf::from("/run/p");
         let unix = |proxy| {
-            let preamble = Preamble { proxy };
+            let preamble = Preamble { proxy, ..Preamble::default() };
             ListenAddress::Unix { path: path.clone(), mode: None, group: None, preamble }
         };
         let of =
@@ -255,7 +255,11 @@ mod tests {
         assert_eq!(of(vec![unix(false)]).to_string(), "unix:/run/p");
         let tcp = |proxy| {
             let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 7);
-            ListenAddress::Tcp { address, ipv6only: false, preamble: Preamble { proxy } }
+            ListenAddress::Tcp {
+                address,
+                ipv6only: false,
+                preamble: Preamble { proxy, ..Preamble::default() },
+            }
         };
         let plain = of(vec![tcp(true), unix(false)]);
         assert_eq!((plain.to_string(), plain.wants_proxy_header), ("unix:/run/p".into(), false));
