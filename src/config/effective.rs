@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use super::{
-    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown,
+    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown, Tls,
     WebSocket,
 };
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub limits: Limits,
     /// The section `websocket`.
     pub websocket: WebSocket,
+    /// The section `tls`.
+    pub tls: Tls,
     /// The section `proxy`.
     pub proxy: Proxy,
     /// The section `log`.
@@ -85,6 +87,7 @@ impl Default for Config {
             auth: Auth::default(),
             limits: Limits::default(),
             websocket: WebSocket::default(),
+            tls: Tls::default(),
             proxy: Proxy::default(),
             log: Log::default(),
             metrics: Metrics::default(),

@@ -52,6 +52,8 @@ pub(super) enum Field {
     Origins(Lens<Vec<AllowedOrigin>>),
     /// Networks.
     Proxies(Lens<TrustedProxies>),
+    /// A file.
+    File(Lens<Option<PathBuf>>),
     /// The name of a header.
     Header(Lens<String>),
     /// A secret in the configuration itself.
@@ -165,6 +167,7 @@ impl Field {
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
             }
+            Self::File(lens) => *(lens.get_mut)(config) = Some(scalar::path(node)?),
             Self::Header(lens) => {
                 *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
             }
@@ -224,6 +227,7 @@ impl Field {
             },
             Self::Origins(lens) => list((lens.get)(config)),
             Self::Proxies(lens) => list((lens.get)(config).iter()),
+            Self::File(lens) => quote(&(lens.get)(config).as_ref()?.to_string_lossy()),
             Self::Header(lens) => quote((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
@@ -262,6 +266,7 @@ impl Field {
             Self::ListenForMetrics(_) => "addresses, or \"off\"".into(),
             Self::Origins(_) => "origins".into(),
             Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
+            Self::File(_) => "an absolute path".into(),
             Self::Header(_) => "a header's name".into(),
             Self::Secret => "text".into(),
             Self::SecretFile => "an absolute path".into(),

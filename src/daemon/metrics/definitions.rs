@@ -208,6 +208,15 @@ pub static METRICS: &[Metric] = &[
         value: Value::Gauge(|reading| Some(reading.sources.reloaded_at.load(Relaxed) as f64)),
     },
     Metric {
+        name: "philote_certificate_expiry_timestamp",
+        unit: SECONDS,
+        meaning: "Until when the certificate is good, in seconds since 1970. Without one it is absent.",
+        value: Value::Gauge(|reading| {
+            let expires = reading.sources.shared.certificate_expires.load(Relaxed);
+            (expires > 0).then_some(expires as f64)
+        }),
+    },
+    Metric {
         name: "philote_draining",
         unit: None,
         meaning: "1 while the server is shutting down.",
