@@ -70,6 +70,12 @@ impl Config {
         addresses
     }
 
+    /// Whether people are shown a page at `/`: where nothing is said, only while the secret is empty and nobody has
+    /// said that this is meant.
+    pub fn shows_welcome(&self) -> bool {
+        self.http.welcome.unwrap_or_else(|| self.auth.is_confined_to_loopback())
+    }
+
     /// Whether nobody has said where to listen.
     pub fn listens_by_default(&self) -> bool {
         self.listen.is_none()

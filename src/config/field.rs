@@ -34,6 +34,8 @@ pub(super) enum Field {
     OptionalDuration(Lens<Option<Duration>>, RangeInclusive<Duration>),
     /// Yes or no.
     Switch(Lens<bool>),
+    /// True or false, where it is set; what holds otherwise follows from other keys.
+    OptionalSwitch(Lens<Option<bool>>),
     /// One of a few words.
     Word(Words),
     /// Where the log goes.
@@ -157,6 +159,7 @@ impl Field {
                 *(lens.get_mut)(config) = or_none(node, |node| scalar::duration(node, range))?;
             }
             Self::Switch(lens) => *(lens.get_mut)(config) = scalar::boolean(node)?,
+            Self::OptionalSwitch(lens) => *(lens.get_mut)(config) = Some(scalar::boolean(node)?),
             Self::Word(words) => {
                 let word = scalar::word(node, &(words.words)())?;
                 (words.set)(config, &word);
@@ -186,7 +189,7 @@ impl Field {
     }
 
     /// The value as TOML, secrets masked. `None` for the files of secrets, which the configuration
-    /// does not keep, and for a group or a text that is not set.
+    /// does not keep, and for a group, a text or a switch that is not set.
     pub(super) fn show(&self, config: &Config) -> Option<String> {
         let shown = match self {
             Self::Count(lens, _) => (lens.get)(config).to_string(),
@@ -207,6 +210,7 @@ impl Field {
                 None => quote("off"),
             },
             Self::Switch(lens) => (lens.get)(config).to_string(),
+            Self::OptionalSwitch(lens) => (*(lens.get)(config))?.to_string(),
             Self::Word(words) => quote((words.get)(config)),
             Self::Output(lens) => match (lens.get)(config) {
                 LogOutput::Auto => quote("auto"),
@@ -256,7 +260,7 @@ impl Field {
             Self::Reported(_) => "bytes".into(),
             Self::Duration(_, range) => scalar::durations(range),
             Self::OptionalDuration(_, range) => format!("{}, or \"off\"", scalar::durations(range)),
-            Self::Switch(_) => "true or false".into(),
+            Self::Switch(_) | Self::OptionalSwitch(_) => "true or false".into(),
             Self::Word(words) => scalar::alternatives(&(words.words)()),
             Self::Output(_) => "\"auto\", \"journald\", \"stderr\" or an absolute path".into(),
             Self::Socket(_) => "an absolute path, or \"off\"".into(),

@@ -83,9 +83,6 @@ pub(super) fn derive(config: &mut Config, origins: &mut Origins) {
     if config.control.group.is_some() && follow("control.mode", "control.group") {
         config.control.mode = 0o660;
     }
-    if !origins.contains_key("http.welcome") {
-        config.http.welcome = config.auth.is_confined_to_loopback();
-    }
 }
 
 /// Faults and warnings about keys together. `complete` is false where some are missing because

@@ -91,7 +91,7 @@ impl From<&Config> for Rules {
             check_origin: config.auth.check_origin,
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.is_confined_to_loopback(),
-            welcome: config.http.welcome,
+            welcome: config.shows_welcome(),
             tls: config.tls.identity.as_ref().map(|identity| identity.server.clone()),
             forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,

@@ -96,7 +96,7 @@ pub static METRICS: &[Metric] = &[
     Metric {
         name: "philote_messages_received",
         unit: None,
-        meaning: "Messages that clients sent, refused ones among them.",
+        meaning: "Messages that were published, on connections and by requests, refused ones among them.",
         value: Value::Counter(|reading| reading.sum(|of| of.messages_in.get())),
     },
     Metric {
