@@ -104,14 +104,16 @@ impl Server {
         }
     }
 
-    /// The first listener of a configuration, of those that are not for proxies alone where there are others;
+    /// The first listener of a configuration, of those that are neither for TLS nor for proxies alone where there are others;
     /// loopback where it is a wildcard.
     ///
     /// # Errors
     /// [`Failure::Configuration`] where nobody can know its port beforehand.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
-        let first =
-            config.listen_addresses().into_iter().min_by_key(|other| other.preamble().proxy);
+        let first = config
+            .listen_addresses()
+            .into_iter()
+            .min_by_key(|other| (other.preamble().tls, other.preamble().proxy));
         let Some(first) = first else { return Err(cannot_tell("nothing is listened on")) };
         let wants_proxy_header = first.preamble().proxy;
         let (address, ipv6only) = match first {
