@@ -68,7 +68,8 @@ server: run ## the same as `make run`
 # One program writes both; it is made of the same definitions as philote. It is built as tests are, since what it writes is
 # the same and a release build of it would take minutes.
 man: ## write the manual pages into target/man
-	$(CARGO) run --locked --quiet --example manual -- "$(TARGET_DIR)"
+	env -u SOURCE_DATE_EPOCH $(CARGO) build --locked --quiet --example manual
+	@"$(TARGET_DIR)/debug/examples/manual" "$(TARGET_DIR)"
 
 completions: man ## write the completions for bash, zsh and fish into target/completions
 
