@@ -154,8 +154,8 @@ uninstall: ## remove what `make install` has put there, except the configuration
 	@if test -z "$(DESTDIR)" && test -d /run/systemd/system; then systemctl daemon-reload || true; fi
 	@echo "$(DESTDIR)$(SYSCONFDIR)/philote is kept: remove it yourself if you want it gone"
 
-rpm: build ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
-	@packaging/rpm/build "$(PHILOTE)" "$(TARGET_DIR)/rpm"
+rpm: build completions ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
+	@packaging/rpm/build "$(PHILOTE)" "$(TARGET_DIR)/rpm" "$(TARGET_DIR)"
 
 # A static program finds no function by its name while it runs, which is how `getrandom` looks for the system call of
 # that name; it would read /dev/urandom instead, which an empty root lacks.
@@ -165,8 +165,8 @@ STATIC_FLAGS := -C target-feature=+crt-static --cfg getrandom_backend="linux_get
 static: ## build a static binary, for TARGET
 	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' packaging/reproducibly $(CARGO) build --locked --release --target $(TARGET)
 
-tarball: static ## pack a static binary and what goes with it, in target/tarball
-	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball"
+tarball: static completions ## pack a static binary and what goes with it, in target/tarball
+	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball" "$(TARGET_DIR)"
 
 image: static ## make a container image of the static binary with buildah, in target/image
 	@packaging/image "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/image"

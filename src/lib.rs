@@ -36,11 +36,13 @@
 //! **A socket** becomes a connection. A listener accepts it and hands it to the next worker in turn, where it
 //! counts as pending ([`http::pending`]). What its listener wants in front of everything else is taken first, the
 //! header of the PROXY protocol; then [`http::serve`] drives hyper over it. Whom a request comes from is what a
-//! trusted proxy says ([`http::forwarding`]), else the peer. The handshake is judged in this order: its form, whether the server is stopping, its origin, its token ([`auth::verify`]), whether there
-//! is room. Then a [`connection::Reservation`] makes it a member of the hub, and the 101 goes out only when the
-//! homes of all its channels know of it; what is published meanwhile waits in its queue. hyper gives the socket
-//! back and is dropped, and [`connection::Connection`] takes over: an idle one owns no buffer. Every way out in
-//! between undoes the reservation.
+//! trusted proxy says ([`http::forwarding`]), else the peer. The handshake is judged in this order: its form,
+//! whether the server is stopping, how often its address has asked ([`http::handshake_rate`]), its origin, its
+//! token ([`auth::verify`]), whether there is room, for its address too. Then a [`connection::Reservation`] makes
+//! it a member of the hub, and the 101 goes out only when the homes of all its channels know of it; what is
+//! published meanwhile waits in its queue. hyper gives the socket back and is dropped, and
+//! [`connection::Connection`] takes over: an idle one owns no buffer. Every way out in between undoes the
+//! reservation.
 //!
 //! **A message.** The socket's bytes come into a buffer that all of a worker's connections share, are cut into
 //! frames where they lie, unmasked there, and parsed ([`protocol::parse`]). [`hub::Hub::publish`] looks at the
@@ -53,7 +55,13 @@
 //!
 //! **A plain request** is looked up in the table of its socket ([`http::routes`]): a listener's or the control
 //! socket's. What both serve is answered in one place ([`http::api`]), by a worker: for the control socket one of them
-//! is asked to ([`http::inquiry`]).
+//! is asked to ([`http::inquiry`]). Looking at all connections asks every worker, who does it a few a turn
+//! ([`connection::survey`]).
+//!
+//! **A publish by HTTP.** The token is judged before the body is read, and the whole body is understood before
+//! anything of it is published. Then its messages go to the hub as a connection's do, in bites of a turn and within a
+//! credit, from an [`hub::outsider`]: in nobody's name, leaving out whom the request excludes. Each worker that puts
+//! one into queues says into how many, by mail; when all have spoken the answer goes out.
 //!
 //! **A close.** Each has a [`connection::close::CloseReason`]: code, words, and what of the peer still counts. A
 //! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or
@@ -86,6 +94,8 @@
 //! - Its publisher does not hear a message; it is left out by worker, member and serial number.
 //! - No lock on a message's way, and no connection waits for another. Taking mail never waits: what bounds it
 //!   is the credit of those who publish ([`hub::credit`]), who are not read from while they have none.
+//! - Who sends faster than it may is read from no faster ([`connection::pace`]); while no such limit is set, that
+//!   costs a look at it a turn.
 //! - A queue's bound is looked at only after its socket took no more, so a burst evicts nobody who reads; a
 //!   connection takes only so much from its socket in one turn, so that a flush comes between.
 //! - Everything that a peer can make grow has a bound, and every wait for a peer an end. What a connection may

@@ -17,6 +17,7 @@ pub(super) struct SignedClaims<'a> {
     read: Option<Vec<Name>>,
     write: Option<Vec<Name>>,
     api: Option<bool>,
+    manage: Option<bool>,
     subject: Option<&'a RawValue>,
     /// `iss` and `aud` as they stand, since they may be anything where nobody asks for them.
     issuer: Raw<'a>,
@@ -61,6 +62,10 @@ impl<'a> SignedClaims<'a> {
 
     pub(super) fn api(&self) -> bool {
         self.api.unwrap_or(false)
+    }
+
+    pub(super) fn manage(&self) -> bool {
+        self.manage.unwrap_or(false)
     }
 
     /// Whether `iss` is this, to the letter.
@@ -157,6 +162,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Claim::Read => claims.read = map.next_value()?,
                 Claim::Write => claims.write = map.next_value()?,
                 Claim::Api => claims.api = map.next_value()?,
+                Claim::Manage => claims.manage = map.next_value()?,
                 Claim::Iss => claims.issuer.put(map.next_value()?, repeated),
                 Claim::Aud => claims.audience.put(map.next_value()?, repeated),
                 Claim::Exp => claims.exp = map.next_value()?,
@@ -193,6 +199,7 @@ impl<'de> Deserialize<'de> for Member {
                     b"read" => Known::Claim(Claim::Read),
                     b"write" => Known::Claim(Claim::Write),
                     b"api" => Known::Claim(Claim::Api),
+                    b"manage" => Known::Claim(Claim::Manage),
                     b"iss" => Known::Claim(Claim::Iss),
                     b"aud" => Known::Claim(Claim::Aud),
                     b"exp" => Known::Claim(Claim::Exp),

@@ -88,8 +88,10 @@ pub enum Claim {
     Read,
     /// `write`, channels to publish to.
     Write,
-    /// `api`, whether `GET /api/info` is open.
+    /// `api`, whether `GET /api/info` and `POST /api/publish` are open.
     Api,
+    /// `manage`, whether connections and channels may be looked at, and connections closed.
+    Manage,
     /// `iss`, who has made it; looked at where `auth.issuer` is set.
     Iss,
     /// `aud`, whom it is for; looked at where `auth.audience` is set.
@@ -106,7 +108,7 @@ impl Claim {
     fn kind(self) -> &'static str {
         match self {
             Self::Read | Self::Write => "an array of strings",
-            Self::Api => "true or false",
+            Self::Api | Self::Manage => "true or false",
             Self::Iss => "a string",
             Self::Aud => "a string or an array of strings",
             Self::Exp | Self::Nbf | Self::Iat => "a number",
@@ -121,6 +123,7 @@ impl fmt::Display for Claim {
             Self::Read => "read",
             Self::Write => "write",
             Self::Api => "api",
+            Self::Manage => "manage",
             Self::Iss => "iss",
             Self::Aud => "aud",
             Self::Exp => "exp",

@@ -14,9 +14,12 @@ pub struct Claims {
     /// Channels to publish to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<String>,
-    /// Whether `GET /api/info` is open.
+    /// Whether `GET /api/info` is open, and `POST /api/publish` for the channels in `write`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub api: bool,
+    /// Whether connections and channels may be looked at, and connections closed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub manage: bool,
     /// Who has made it.
     #[serde(rename = "iss", skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,

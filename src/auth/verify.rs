@@ -51,8 +51,10 @@ pub struct Grants {
     pub read: Vec<Box<str>>,
     /// Channels that it may publish to, likewise.
     pub write: Vec<Box<str>>,
-    /// Whether `GET /api/info` is open; nothing else is by this alone.
+    /// Whether `GET /api/info` is open, and `POST /api/publish` for the channels in `write`.
     pub api: bool,
+    /// Whether connections and channels may be looked at, and connections closed; `api` does not imply it.
+    pub manage: bool,
     /// `sub`, where it is a string. What it says is the issuer's: escape it where it is shown.
     pub subject: Option<Box<str>>,
     /// `exp`, in seconds since 1970, fractions cut off. Has not come at the `now` of [`verify`].
@@ -87,6 +89,7 @@ pub fn verify(token: &str, keys: &Keys, policy: &Policy, now: u64) -> Result<Gra
         read,
         write,
         api: claims.api(),
+        manage: claims.manage(),
         subject: claims.subject(),
         // It is later than `now`, so it is not negative.
         expires: claims.exp.map(|Seconds(exp)| exp.unsigned_abs()),

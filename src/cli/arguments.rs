@@ -1,5 +1,6 @@
 //! Owns the definition of the command line. Help, and what else is made from it, comes from here.
 
+use super::channels::Channels;
 use super::check::Check;
 use super::completions::Completions;
 use super::configuration::Configuration;
@@ -58,7 +59,9 @@ pub(super) enum Command {
     Status(Status),
     /// List the connections
     Connections(Connections),
-    /// Close a connection
+    /// List the channels that have subscribers
+    Channels(Channels),
+    /// Close a connection, or all of a subject
     Disconnect(Disconnect),
     /// Have the server close all connections, and end
     Drain(Drain),

@@ -34,7 +34,7 @@ impl Console {
         }
         let channel = &self.channel;
         let channels = std::slice::from_ref(channel);
-        let needs = Needs { read: channels, write: channels };
+        let needs = Needs { read: channels, write: channels, api: false };
         self.client.run(configuration, needs, |mut sending, mut receiving| async move {
             output::tell(format_args!(
                 "talking on \"{}\": what you type is published; Ctrl-D ends",

@@ -56,7 +56,7 @@ impl Health {
             None => variable("PHILOTE_URL")?,
         };
         if let Some(url) = url {
-            return ask_listener(&server(&url)?).await;
+            return ask_listener(&Server::of_http(&url)?).await;
         }
         if self.control.is_named() {
             return ask_socket(connect_socket(&self.control.path()).await?).await;
@@ -83,16 +83,6 @@ fn not_ready(why: &str) -> Failure {
     Failure::No(format!("not ready: {}", escaped(line)))
 }
 
-/// A URL of a server, as browsers or as WebSocket clients write it.
-fn server(url: &str) -> Result<Server, Failure> {
-    match url.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
-            Server::parse(&format!("ws://{}", &url[7..]))
-        }
-        _ => Server::parse(url),
-    }
-}
-
 async fn ask_listener(server: &Server) -> Result<Answer, Failure> {
     let unavailable = |why: String| Failure::Unavailable(format!("{server}: {why}"));
     let stream = connect(server).await.map_err(|error| unavailable(error.to_string()))?;
@@ -111,5 +101,5 @@ async fn ask_socket(stream: UnixStream) -> Result<Answer, Failure> {
 }
 
 fn question() -> Question {
-    Question { method: Method::GET, path: "/readyz".into() }
+    Question::new(Method::GET, "/readyz")
 }

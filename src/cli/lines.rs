@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::failure::Failure;
 
@@ -10,6 +11,10 @@ use super::failure::Failure;
 const LONGEST: usize = 16 << 20;
 /// Lines read ahead of the connection.
 const AHEAD: usize = 16;
+/// Lines that are published together.
+const TOGETHER: usize = 100;
+/// Bytes of them, where they are more than one: well below what a server takes of one request.
+const BYTES: usize = 1 << 20;
 
 /// Lines of text, without their newlines.
 pub(super) struct Lines(mpsc::Receiver<Result<String, Failure>>);
@@ -33,6 +38,30 @@ impl Lines {
             }
         });
         Self(receiver)
+    }
+
+    /// As many lines as have come, one at least, and a hundred at most; and how they end, where they do.
+    pub(super) async fn some(&mut self) -> (Vec<String>, Option<Result<(), Failure>>) {
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        let mut next = self.0.recv().await;
+        loop {
+            match next {
+                Some(Ok(line)) => {
+                    bytes += line.len();
+                    lines.push(line);
+                }
+                Some(Err(failure)) => return (lines, Some(Err(failure))),
+                None => return (lines, Some(Ok(()))),
+            }
+            if lines.len() == TOGETHER || bytes >= BYTES {
+                return (lines, None);
+            }
+            next = match self.0.try_recv() {
+                Ok(line) => Some(line),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty) => return (lines, None),
+            };
+        }
     }
 
     /// The next line; `None` at the end.

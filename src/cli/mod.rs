@@ -4,7 +4,9 @@
 //! Only this module prints. Data goes to standard output, everything else to standard error, and
 //! nothing here ends the process: [`run`] returns.
 
+mod api;
 mod arguments;
+mod channels;
 mod check;
 mod client;
 mod completions;
@@ -21,6 +23,7 @@ mod figures;
 mod health;
 mod lines;
 mod output;
+mod post;
 mod publish;
 mod reload;
 mod request;
@@ -30,6 +33,7 @@ mod subscribe;
 mod token;
 mod variables;
 mod version;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,6 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Reload(reload)) => reload.run(configuration),
         Some(Command::Status(status)) => status.run(),
         Some(Command::Connections(connections)) => connections.run(),
+        Some(Command::Channels(channels)) => channels.run(),
         Some(Command::Disconnect(disconnect)) => disconnect.run(),
         Some(Command::Drain(drain)) => drain.run(),
         Some(Command::Health(health)) => health.run(configuration),

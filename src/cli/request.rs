@@ -1,14 +1,18 @@
 //! Owns [`send`]: one plain request over a socket, and its answer as a whole.
 
 use std::future::Future;
+use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
+use super::client::{Server, connect};
+use super::control::Told;
 use super::failure::Failure;
 
 /// The most bytes of an answer: a list of a million connections.
@@ -19,6 +23,34 @@ const LONGEST: usize = 512 << 20;
 pub(super) struct Question {
     pub(super) method: Method,
     pub(super) path: String,
+    /// `Authorization`, which `Debug` masks.
+    authorization: Option<HeaderValue>,
+    /// Its media type, and its bytes.
+    body: Option<(&'static str, Bytes)>,
+}
+
+impl Question {
+    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), authorization: None, body: None }
+    }
+
+    /// With a token.
+    ///
+    /// # Errors
+    /// Where it cannot stand in a header.
+    pub(super) fn with_token(mut self, token: &str) -> Result<Self, Failure> {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| Failure::Usage("the token is malformed".into()))?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
+    }
+
+    /// With a body of this media type.
+    pub(super) fn with_body(mut self, media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.body = Some((media_type, body.into()));
+        self
+    }
 }
 
 /// What is answered.
@@ -36,14 +68,20 @@ pub(super) async fn send<S>(socket: S, host: &str, question: &Question) -> Resul
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(&question.method)
         .uri(&question.path)
         .header(HOST, host)
         .header(USER_AGENT, concat!("philote/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
+        .header(CONNECTION, "close");
+    if let Some(authorization) = &question.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    if let Some((media_type, _)) = &question.body {
+        request = request.header(CONTENT_TYPE, *media_type);
+    }
+    let body = question.body.as_ref().map(|(_, body)| body.clone()).unwrap_or_default();
+    let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(said)?;
     // It ends with the answer, or with the runtime.
@@ -53,6 +91,25 @@ where
     let body = Limited::new(response.into_body(), LONGEST).collect().await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     Ok(Answer { status, body })
+}
+
+/// Asks a listener.
+///
+/// # Errors
+/// Where no server answers in time, or it has something against it.
+pub(super) async fn at(
+    server: &Server,
+    question: &Question,
+    patience: Duration,
+) -> Result<Told, Failure> {
+    let unavailable = |why: &str| Failure::Unavailable(format!("{server}: {why}"));
+    let asked = async {
+        let stream = connect(server).await.map_err(|error| unavailable(&error.to_string()))?;
+        let answer = send(stream, server.host(), question).await;
+        Told::new(answer.map_err(|why| unavailable(&why))?).or_failure()
+    };
+    let late = || unavailable(&format!("no answer within {} s", patience.as_secs()));
+    timeout(patience, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// hyper's own words are for programmers.

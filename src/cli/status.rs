@@ -6,13 +6,17 @@ use super::failure::Failure;
 use super::figures::{age, size, table};
 use super::output;
 use super::token::now;
+use super::watch;
 use crate::daemon::ask::{LastReload, Status as Told};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
-    /// Print it as a JSON object
+    /// Print it as a JSON object; with --watch one each second
     #[arg(long)]
     json: bool,
+    /// Show it each second, with what is busiest, until q or Ctrl-C
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     control: Control,
 }
@@ -20,7 +24,12 @@ pub(super) struct Status {
 impl Status {
     /// # Errors
     /// Where no server listens.
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match (self.watch, self.json) {
+            (true, true) => return watch::print_each_second(&self.control),
+            (true, false) => return watch::show(self.control),
+            (false, _) => {}
+        }
         let told = self.control.get("/status")?;
         if self.json {
             return output::data(escaped_json(&told.text()));
@@ -63,7 +72,8 @@ fn rows(status: &Told, now: u64) -> Vec<[String; 2]> {
     .into()
 }
 
-fn reload(last: &LastReload, now: u64) -> String {
+/// How a reload went, so long before `now`.
+pub(super) fn reload(last: &LastReload, now: u64) -> String {
     let ago = age(now.saturating_sub(last.at));
     match &last.fault {
         _ if last.done => format!("{ago} ago, done"),

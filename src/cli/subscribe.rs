@@ -30,7 +30,7 @@ impl Subscribe {
     /// # Errors
     /// Also where the server ends the connection.
     pub(super) fn run(self, configuration: &Configuration) -> Result<(), Failure> {
-        let needs = Needs { read: &self.channels, write: &[] };
+        let needs = Needs { read: &self.channels, write: &[], api: false };
         self.client.run(configuration, needs, |sending, mut receiving| async {
             let mut left = self.count.map(NonZeroU64::get);
             let ended = receiving

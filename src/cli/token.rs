@@ -10,7 +10,7 @@ use super::output;
 use crate::auth::{Claims, Keys, Policy, verify};
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("grants").args(["read", "write", "api"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("grants").args(["read", "write", "api", "manage"]).required(true).multiple(true))]
 pub(super) struct Token {
     /// Channel to subscribe to; may be repeated
     #[arg(long, value_name = "CHANNEL")]
@@ -18,9 +18,12 @@ pub(super) struct Token {
     /// Channel to publish to; may be repeated
     #[arg(long, value_name = "CHANNEL")]
     write: Vec<String>,
-    /// Open GET /api/info
+    /// Open GET /api/info, and POST /api/publish for the channels of --write
     #[arg(long)]
     api: bool,
+    /// Open the list of connections and channels, and closing connections
+    #[arg(long)]
+    manage: bool,
     /// How long it is good, such as 90s, 30m, 1h, 7d or "never"
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
     expires: Lifetime,
@@ -75,6 +78,7 @@ impl Token {
             read: self.read,
             write: self.write,
             api: self.api,
+            manage: self.manage,
             subject: self.subject,
             expires: match self.expires {
                 Lifetime::Seconds(seconds) => Some(now.saturating_add(seconds)),

@@ -18,10 +18,14 @@ use super::{listen, proxies};
 pub(super) enum Field {
     /// A number of things.
     Count(Lens<usize>, RangeInclusive<u64>),
+    /// A number of things, or `"off"`.
+    OptionalCount(Lens<Option<usize>>, RangeInclusive<u64>),
     /// A number of threads.
     Threads(Lens<NonZeroUsize>, RangeInclusive<u64>),
     /// Bytes.
     Size(Lens<usize>, RangeInclusive<u64>),
+    /// Bytes, or `"off"`.
+    OptionalSize(Lens<Option<usize>>, RangeInclusive<u64>),
     /// Bytes that are only reported.
     Reported(Lens<u32>),
     /// A time.
@@ -125,6 +129,14 @@ impl Field {
             Self::Count(lens, range) => {
                 *(lens.get_mut)(config) = narrow(scalar::count(node, range)?);
             }
+            Self::OptionalCount(lens, range) => {
+                *(lens.get_mut)(config) =
+                    or_none(node, |node| scalar::count(node, range).map(narrow))?;
+            }
+            Self::OptionalSize(lens, range) => {
+                *(lens.get_mut)(config) =
+                    or_none(node, |node| scalar::size(node, range).map(narrow))?;
+            }
             Self::Threads(lens, range) => {
                 let threads = NonZeroUsize::new(narrow(scalar::count(node, range)?));
                 *(lens.get_mut)(config) = threads.unwrap_or(NonZeroUsize::MIN);
@@ -140,11 +152,7 @@ impl Field {
                 *(lens.get_mut)(config) = scalar::duration(node, range)?;
             }
             Self::OptionalDuration(lens, range) => {
-                *(lens.get_mut)(config) = if scalar::is_off(node) {
-                    None
-                } else {
-                    Some(scalar::duration(node, range).map_err(or_off)?)
-                };
+                *(lens.get_mut)(config) = or_none(node, |node| scalar::duration(node, range))?;
             }
             Self::Switch(lens) => *(lens.get_mut)(config) = scalar::boolean(node)?,
             Self::Word(words) => {
@@ -152,13 +160,7 @@ impl Field {
                 (words.set)(config, &word);
             }
             Self::Output(lens) => *(lens.get_mut)(config) = scalar::output(node)?,
-            Self::Socket(lens) => {
-                *(lens.get_mut)(config) = if scalar::is_off(node) {
-                    None
-                } else {
-                    Some(scalar::path(node).map_err(or_off)?)
-                };
-            }
+            Self::Socket(lens) => *(lens.get_mut)(config) = or_none(node, scalar::path)?,
             Self::Mode(lens) => *(lens.get_mut)(config) = scalar::mode(node)?,
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
@@ -186,6 +188,14 @@ impl Field {
         let shown = match self {
             Self::Count(lens, _) => (lens.get)(config).to_string(),
             Self::Threads(lens, _) => (lens.get)(config).to_string(),
+            Self::OptionalCount(lens, _) => match (lens.get)(config) {
+                Some(count) => count.to_string(),
+                None => quote("off"),
+            },
+            Self::OptionalSize(lens, _) => match (lens.get)(config) {
+                Some(size) => quote(&show_size(*size as u64)),
+                None => quote("off"),
+            },
             Self::Size(lens, _) => quote(&show_size(*(lens.get)(config) as u64)),
             Self::Reported(lens) => (lens.get)(config).to_string(),
             Self::Duration(lens, _) => quote(&show_duration(*(lens.get)(config))),
@@ -233,6 +243,12 @@ impl Field {
             Self::Size(_, range) => {
                 format!("{} to {}", show_size(*range.start()), show_size(*range.end()))
             }
+            Self::OptionalCount(_, range) => {
+                format!("{} to {}, or \"off\"", range.start(), range.end())
+            }
+            Self::OptionalSize(_, range) => {
+                format!("{} to {}, or \"off\"", show_size(*range.start()), show_size(*range.end()))
+            }
             Self::Reported(_) => "bytes".into(),
             Self::Duration(_, range) => scalar::durations(range),
             Self::OptionalDuration(_, range) => format!("{}, or \"off\"", scalar::durations(range)),
@@ -263,8 +279,15 @@ fn narrow(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn or_off(what: String) -> String {
-    format!("{what}, or \"off\"")
+/// What `read` reads; none where the word for that stands there.
+fn or_none<T>(
+    node: &Node,
+    read: impl FnOnce(&Node) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if scalar::is_off(node) {
+        return Ok(None);
+    }
+    read(node).map(Some).map_err(|what| format!("{what}, or \"off\""))
 }
 
 /// Reads each item of a list; all that is wrong at once.

@@ -13,6 +13,10 @@ use super::{ListenAddress, TrustedProxies};
 pub struct Limits {
     /// WebSocket connections at once.
     pub max_connections: usize,
+    /// WebSocket connections of one address at once; `None` is any number.
+    pub max_connections_per_ip: Option<usize>,
+    /// Handshakes of one address in a second; `None` is any number.
+    pub handshakes_per_second_per_ip: Option<usize>,
     /// Accepted sockets that are no WebSocket (yet) at once.
     pub max_pending: usize,
     /// Bytes of a request's head.
@@ -27,6 +31,10 @@ pub struct Limits {
     pub max_channel_length: usize,
     /// Bytes in the outbound queue of one connection.
     pub outbound_queue: usize,
+    /// Messages that one connection sends in a second; `None` is any number.
+    pub messages_per_second: Option<usize>,
+    /// Bytes that one connection sends in a second; `None` is any number.
+    pub bytes_per_second: Option<usize>,
 }
 
 impl Default for Limits {
@@ -34,6 +42,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 255,
+            max_connections_per_ip: None,
+            handshakes_per_second_per_ip: None,
             max_pending: 1024,
             max_head_size: 64 << 10,
             total_queue: 256 << 20,
@@ -41,6 +51,8 @@ impl Default for Limits {
             max_channels: 4096,
             max_channel_length: 1 << 10,
             outbound_queue: 4 << 20,
+            messages_per_second: None,
+            bytes_per_second: None,
         }
     }
 }

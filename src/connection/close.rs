@@ -32,6 +32,9 @@ pub enum CloseReason {
     /// It reads more slowly than it is sent to.
     #[error("slow consumer: it does not read as fast as it is sent to")]
     SlowConsumer,
+    /// It sends faster than it may, and went on with it.
+    #[error("sends faster than limits.messages_per_second or limits.bytes_per_second allows")]
+    TooFast,
     /// An administrator closed it.
     #[error("closed by an administrator")]
     Administrator,
@@ -59,6 +62,7 @@ impl CloseReason {
             CloseReason::TooBig => 1009,
             CloseReason::Fault => 1011,
             CloseReason::SlowConsumer => 4000,
+            CloseReason::TooFast => 4001,
             CloseReason::Administrator => 4002,
         }
     }
@@ -74,6 +78,7 @@ impl CloseReason {
             CloseReason::TooBig => "message_too_big",
             CloseReason::Fault => "fault",
             CloseReason::SlowConsumer => "slow_consumer",
+            CloseReason::TooFast => "too_fast",
             CloseReason::Administrator => "administrator",
         }
     }
@@ -85,7 +90,9 @@ impl CloseReason {
             | CloseReason::KeyWithdrawn
             | CloseReason::TokenExpired
             | CloseReason::Administrator => Attention::Messages,
-            CloseReason::Malformed(_) | CloseReason::SlowConsumer => Attention::Close,
+            CloseReason::Malformed(_) | CloseReason::SlowConsumer | CloseReason::TooFast => {
+                Attention::Close
+            }
             CloseReason::Protocol(_) | CloseReason::TooBig | CloseReason::Fault => {
                 Attention::Nothing
             }
@@ -149,6 +156,7 @@ mod tests {
             CloseReason::TooBig,
             CloseReason::Fault,
             CloseReason::SlowConsumer,
+            CloseReason::TooFast,
             CloseReason::Administrator,
         ];
         for reason in all {

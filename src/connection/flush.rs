@@ -68,6 +68,7 @@ impl Connections {
         });
         self.counters.messages_out.add(u64::from(written.messages));
         self.counters.bytes_out.add(written.bytes as u64);
+        connection.bytes_out.set(connection.bytes_out.get() + written.bytes as u64);
         match written.stopped {
             None => {
                 connection.over_since.set(None);

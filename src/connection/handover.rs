@@ -37,6 +37,8 @@ pub struct Frozen {
     pub closes_at: Option<u64>,
     /// For how long it has been open.
     pub age: Duration,
+    /// Bytes that have come from its peer, and that its socket has taken.
+    pub bytes: (u64, u64),
     /// The channels that it reads.
     pub reads: Vec<Box<str>>,
     /// The channels that it may write.
@@ -90,6 +92,7 @@ impl Connections {
             key: identity.key,
             closes_at: identity.closes_at,
             age: connection.since.elapsed(),
+            bytes: (connection.bytes_in.get(), connection.bytes_out.get()),
             reads,
             writes,
             inbound: inbound.bytes,
@@ -127,6 +130,8 @@ impl Connections {
         let since = Instant::now().checked_sub(frozen.age).unwrap_or_else(Instant::now);
         reservation.resume(|key| Connection {
             since,
+            bytes_in: frozen.bytes.0.into(),
+            bytes_out: frozen.bytes.1.into(),
             inbound: inbound.into(),
             keepalive: frozen.keepalive.into(),
             ..Connection::new(key, identity, socket, &[])

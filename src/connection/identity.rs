@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
+use super::neighbours::Neighbour;
+
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -68,9 +70,14 @@ pub struct Identity {
     pub place: Place,
 }
 
-/// One of so many places that all workers' connections share; free again when it is dropped.
+/// One of so many places that all workers' connections share, and one of those of its network; free again when it
+/// is dropped.
 #[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
+pub struct Place {
+    taken: Arc<AtomicUsize>,
+    /// None for a peer without an address.
+    neighbour: Option<Neighbour>,
+}
 
 impl Place {
     /// Takes a place if fewer than `most` are taken.
@@ -78,12 +85,18 @@ impl Place {
         taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
             .ok()?;
-        Some(Place(taken.clone()))
+        Some(Place { taken: taken.clone(), neighbour: None })
+    }
+
+    /// The same, among those of a network.
+    pub fn beside(mut self, neighbour: Option<Neighbour>) -> Place {
+        self.neighbour = neighbour;
+        self
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -106,7 +106,7 @@ impl Connections {
         let hub = self.hub.borrow();
         let waits = !hub.queue(connection.key).is_empty();
         // While it is not read from, whatever it answers is not heard.
-        let is_read = hub.has_credit(connection.key);
+        let is_read = hub.has_credit(connection.key) && !connection.is_held_up();
         drop(hub);
         if known.answers && known.unanswered >= rounds.unanswered && !waits && is_read {
             self.counters.vanished.add(1);
@@ -130,6 +130,7 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::Pace;
     use super::super::tests::{Alone, run_local, sockets};
     use super::*;
     use crate::config::Config;
@@ -191,6 +192,23 @@ mod tests {
             connection.keepalive.set(Keepalive { unanswered: 9, answers: true });
             alone.all.look_for_life(&rounds, &connection);
             assert!(connection.is_open());
+        });
+    }
+
+    #[test]
+    fn a_peer_that_is_held_up_for_sending_too_fast_is_not_given_up() {
+        run_local(async {
+            let alone = Alone::new(&Config::default());
+            let (socket, _peer) = sockets();
+            let connection = alone.reserve(&[], &["a"]).attach(alone.identity(), socket, &[]);
+            let rounds = Rounds::new(Duration::from_secs(25), Duration::from_secs(20));
+            connection.keepalive.set(Keepalive { unanswered: 9, answers: true });
+            *connection.pace.borrow_mut() = Some(Box::new(Pace::held_up_now()));
+            alone.all.look_for_life(&rounds, &connection);
+            assert!(connection.is_open());
+            *connection.pace.borrow_mut() = None;
+            alone.all.look_for_life(&rounds, &connection);
+            assert!(!connection.is_open());
         });
     }
 

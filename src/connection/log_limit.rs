@@ -3,10 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::Peer;
+use super::network::Network;
 
 /// Lines a minute, event and peer: enough for a filter to notice an offender, too few to fill a disk.
 const LINES: u32 = 10;
@@ -23,7 +23,7 @@ pub struct LogLimit {
 #[derive(Debug)]
 struct Minute {
     since: Instant,
-    lines: HashMap<(&'static str, Option<IpAddr>), u32>,
+    lines: HashMap<(&'static str, Option<Network>), u32>,
     left_out: BTreeMap<&'static str, u64>,
 }
 
@@ -52,7 +52,7 @@ impl LogLimit {
             lines: HashMap::new(),
             left_out: BTreeMap::new(),
         });
-        let key = (event, source(peer));
+        let key = (event, Network::of(peer));
         let known = lines.len() < PEERS || lines.contains_key(&key);
         let admitted = known && {
             let lines = lines.entry(key).or_default();
@@ -72,16 +72,10 @@ impl LogLimit {
     }
 }
 
-/// Who a peer is, whatever its port: its address; of IPv6 the /64, all of which is one customer's.
-fn source(peer: Peer) -> Option<IpAddr> {
-    peer.ip().map(|address| match address {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn peer(ip: &str, port: u16) -> Peer {

@@ -5,7 +5,10 @@
 //! how far it is with closing. What waits for its socket stands in the hub.
 //!
 //! - [`table`]: the connections of one worker and what they share.
+//! - [`pace`]: how fast one is read from. [`network`], [`neighbours`]: whose it is, and how many more they have.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
+//! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
+//! - [`load`]: whom a worker has most to do with.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
@@ -17,12 +20,18 @@ pub mod handover;
 mod identity;
 pub mod inbound;
 pub mod keepalive;
+pub mod load;
 pub mod log_limit;
+pub mod neighbours;
+pub mod network;
+pub mod outsider;
+pub mod pace;
 mod reading;
 pub mod relay;
 mod reservation;
 mod settings;
 pub mod socket;
+pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -43,6 +52,7 @@ use close::{Attention, CloseReason};
 pub use identity::{Identity, Peer, Place};
 use inbound::Inbound;
 use keepalive::Keepalive;
+use pace::Pace;
 use reading::{Bite, Stop};
 pub use reservation::Reservation;
 pub use settings::Settings;
@@ -100,6 +110,10 @@ pub struct Connection {
     pub key: MemberKey,
     /// Since when it is open.
     pub since: Instant,
+    /// Bytes that have come from its peer.
+    bytes_in: Cell<u64>,
+    /// Bytes that its socket has taken.
+    bytes_out: Cell<u64>,
     socket: RefCell<Socket>,
     inbound: RefCell<Inbound>,
     phase: Cell<Phase>,
@@ -112,6 +126,8 @@ pub struct Connection {
     /// Since when its queue has been over its bound at every look.
     over_since: Cell<Option<Instant>>,
     keepalive: Cell<Keepalive>,
+    /// How fast its peer sends, where that is limited.
+    pace: RefCell<Option<Box<Pace>>>,
     /// When closing has taken long enough.
     deadline: RefCell<Option<Pin<Box<Sleep>>>>,
     waker: RefCell<Option<Waker>>,
@@ -168,6 +184,8 @@ impl Connection {
             identity,
             key,
             since: Instant::now(),
+            bytes_in: Cell::new(early.len() as u64),
+            bytes_out: Cell::default(),
             socket: RefCell::new(socket),
             inbound: RefCell::new(inbound),
             phase: Cell::new(Phase::Open),
@@ -176,6 +194,7 @@ impl Connection {
             heard_out: Cell::new(false),
             over_since: Cell::new(None),
             keepalive: Cell::default(),
+            pace: RefCell::new(None),
             deadline: RefCell::new(None),
             waker: RefCell::new(None),
             ending: Cell::new(Ending::Lost),
@@ -205,19 +224,35 @@ impl Connection {
             }
         }
         let granted = MESSAGES_A_TURN.max(all.messages_left.get());
-        let mut bite = Bite { messages: granted, bytes: BYTES_A_TURN };
+        let rates = all.settings.borrow().rates;
+        let mut bite = Bite::new(granted, BYTES_A_TURN);
+        self.allow(all, rates, &mut bite);
+        let before = bite;
+        let over = self.take_a_bite(all, cx, &mut bite);
+        if let Some(rates) = rates {
+            self.settle_pace(rates, &before, &bite, cx);
+        }
+        over
+    }
+
+    /// Reads and takes in until the bite is spent or there is no more; ready when the connection is over.
+    fn take_a_bite(&self, all: &Connections, cx: &mut Context<'_>, bite: &mut Bite) -> Poll<()> {
         loop {
             self.finish_if_flushed(all);
             if self.phase.get() == Phase::Over {
                 return Poll::Ready(());
             }
-            match self.read(all, cx, &mut bite) {
+            match self.read(all, cx, bite) {
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Ok(Some(Stop::Missing(_)))) => {}
                 Poll::Ready(Ok(Some(Stop::Closed))) => {}
                 // Woken at once, but behind all that is ready, the flush of what it published first.
                 Poll::Ready(Ok(Some(Stop::Spent))) => {
                     cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(Some(Stop::HeldUp))) => {
+                    bite.held_up = true;
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(Some(Stop::NoCredit))) | Poll::Pending => return Poll::Pending,

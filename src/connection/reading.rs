@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -14,12 +14,30 @@ use super::table::Connections;
 use super::{BYTES_A_TURN, Connection, Ending, Phase};
 
 /// What a connection may still take from its socket in this turn.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Bite {
+    /// Frames.
     pub(super) messages: usize,
     pub(super) bytes: usize,
+    /// Messages and control frames that its rate leaves.
+    pub(super) rated_messages: usize,
+    /// Bytes that its rate leaves.
+    pub(super) rated_bytes: usize,
+    /// Its rate was in the way of more.
+    pub(super) held_up: bool,
 }
 
 impl Bite {
+    /// One that no rate limits.
+    pub(super) fn new(messages: usize, bytes: usize) -> Bite {
+        let (rated_messages, rated_bytes) = (usize::MAX, usize::MAX);
+        Bite { messages, bytes, rated_messages, rated_bytes, held_up: false }
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.rated_messages == 0 || self.rated_bytes == 0
+    }
+
     pub(super) fn is_spent(&self) -> bool {
         self.messages == 0 || self.bytes == 0
     }
@@ -33,6 +51,8 @@ pub(super) enum Stop {
     Spent,
     /// It has published as much as it may for now.
     NoCredit,
+    /// It sends faster than it may, and more has come.
+    HeldUp,
     /// The peer has closed: what follows does not count.
     Closed,
 }
@@ -63,11 +83,16 @@ impl Connection {
             return Poll::Ready(stop.map(Some));
         }
         let mut socket = self.socket.borrow_mut();
+        if bite.is_held_up() {
+            // Held up is only who has sent something more.
+            return socket.poll_read_ready(cx).map(|_| Ok(Some(Stop::HeldUp)));
+        }
         let socket = Pin::new(&mut *socket);
         if inbound.has_waiting() {
             inbound.forget_taken();
             inbound.bytes.reserve(inbound.missing.clamp(64, BYTES_A_TURN));
-            return match poll_read_buf(socket, cx, &mut inbound.bytes) {
+            let mut room = (&mut inbound.bytes).limit(bite.rated_bytes);
+            return match poll_read_buf(socket, cx, &mut room) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(read)) if read > 0 => {
                     self.heard(all, read, bite);
@@ -81,7 +106,8 @@ impl Connection {
             };
         }
         let mut buffer = all.read_buffer.borrow_mut();
-        let mut buffer = ReadBuf::new(&mut buffer[..]);
+        let most = buffer.len().min(bite.rated_bytes);
+        let mut buffer = ReadBuf::new(&mut buffer[..most]);
         match socket.poll_read(cx, &mut buffer) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
@@ -116,7 +142,9 @@ impl Connection {
 
     pub(super) fn heard(&self, all: &Connections, bytes: usize, bite: &mut Bite) {
         bite.bytes = bite.bytes.saturating_sub(bytes);
+        bite.rated_bytes = bite.rated_bytes.saturating_sub(bytes);
         all.counters.bytes_in.add(bytes as u64);
+        self.bytes_in.set(self.bytes_in.get() + bytes as u64);
         self.keepalive.set(self.keepalive.get().heard());
     }
 
@@ -144,6 +172,9 @@ impl Connection {
             if bite.messages == 0 {
                 return (at, Ok(Stop::Spent));
             }
+            if bite.rated_messages == 0 {
+                return (at, Ok(Stop::HeldUp));
+            }
             if !all.has_credit(self.key) {
                 return (at, Ok(Stop::NoCredit));
             }
@@ -152,6 +183,7 @@ impl Connection {
                 Ok(Cut::Whole(length, event)) => {
                     at += length;
                     bite.messages -= 1;
+                    bite.rated_messages -= usize::from(!matches!(event, Event::Fragment));
                     all.messages_left.set(all.messages_left.get().saturating_sub(1));
                     if let Err(reason) = self.take_event(all, event) {
                         return (at, Err(reason));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pace::Rates;
 use crate::config::{Config, SlowConsumer};
 
 /// What of the configuration connections go by.
@@ -9,6 +10,8 @@ use crate::config::{Config, SlowConsumer};
 pub struct Settings {
     /// The most bytes of a message.
     pub max_message_size: usize,
+    /// How fast they are read from, where that is limited.
+    pub rates: Option<Rates>,
     /// The most bytes that may wait for a socket that takes no more.
     pub outbound_queue: usize,
     /// The most bytes that may wait in all queues of all workers together.
@@ -27,6 +30,7 @@ impl From<&Config> for Settings {
     fn from(config: &Config) -> Settings {
         Settings {
             max_message_size: config.limits.max_message_size,
+            rates: Rates::of(&config.limits),
             outbound_queue: config.limits.outbound_queue,
             total_queue: config.limits.total_queue,
             slow_consumer: config.websocket.slow_consumer,

@@ -78,6 +78,14 @@ impl Socket {
         }
     }
 
+    /// Whether something has come.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
     /// Waits until `judge` has something to say of the bytes that have come, and leaves all of them where they are. It
     /// is shown as many as fit into `bytes`.
     ///

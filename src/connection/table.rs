@@ -10,14 +10,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use hashbrown::HashTable;
+use uuid::Uuid;
 
 use super::close::CloseReason;
 use super::keepalive::Rounds;
 use super::log_limit::LogLimit;
+use super::survey::NAMES;
 use super::{Application, Connection, Ending, Settings, View, run};
 
 use crate::counters::Counters;
 use crate::hub::mail::{Mail, WorkerId};
+use crate::hub::outsider::OutsiderKey;
 use crate::hub::queue::{OutboundQueue, RingPool};
 use crate::hub::{Hub, MemberKey, NotGranted};
 use crate::protocol::Publish;
@@ -44,6 +48,10 @@ pub struct Connections {
     pub(super) ticks: Cell<u32>,
     /// When tokens expire that close their connections, in seconds since 1970.
     expiring: RefCell<BTreeSet<(u64, MemberKey)>>,
+    /// The keys of the connections, by their ids.
+    ids: RefCell<HashTable<MemberKey>>,
+    /// Outsiders that wait for credit or for receipts.
+    pub(super) outside: RefCell<Vec<(OutsiderKey, Waker)>>,
     /// Handshakes that wait for their member to be open.
     opening: RefCell<Vec<(MemberKey, Waker)>>,
     /// Those whose queues were over their bound at the last look.
@@ -78,6 +86,8 @@ impl Connections {
             births: RefCell::new(Vec::new()),
             ticks: Cell::new(0),
             expiring: RefCell::default(),
+            ids: RefCell::default(),
+            outside: RefCell::default(),
             opening: RefCell::new(Vec::new()),
             behind: RefCell::default(),
             turner: RefCell::new(None),
@@ -93,6 +103,11 @@ impl Connections {
     pub fn rounds(&self) -> Option<Rounds> {
         let settings = self.settings.borrow();
         Some(Rounds::new(settings.ping_interval?, settings.pong_timeout))
+    }
+
+    /// The most bytes of a message.
+    pub fn max_message_size(&self) -> usize {
+        self.settings.borrow().max_message_size
     }
 
     /// Puts other settings in force, for those that are open too.
@@ -118,11 +133,17 @@ impl Connections {
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
         self.messages_left.set(super::MESSAGES_OF_A_TURN);
-        let (opened, credited) = {
+        let (opened, credited, stirred) = {
             let mut hub = self.hub.borrow_mut();
             hub.settle();
-            (hub.take_opened(), hub.take_credited())
+            (hub.take_opened(), hub.take_credited(), hub.take_stirred())
         };
+        if !stirred.is_empty() {
+            let outside = &mut *self.outside.borrow_mut();
+            for (_, waker) in outside.extract_if(.., |(key, _)| stirred.contains(key)) {
+                waker.wake();
+            }
+        }
         if !opened.is_empty() {
             let opening = &mut *self.opening.borrow_mut();
             for (_, waker) in opening.extract_if(.., |(key, _)| opened.contains(key)) {
@@ -173,13 +194,18 @@ impl Connections {
     }
 
     /// The connection of this id.
-    pub fn find(&self, id: uuid::Uuid) -> Option<Rc<Connection>> {
-        self.table
-            .borrow()
-            .iter()
-            .flatten()
-            .find(|connection| connection.identity.id == id)
-            .cloned()
+    pub fn find(&self, id: Uuid) -> Option<Rc<Connection>> {
+        let table = self.table.borrow();
+        let has_id = |key: &MemberKey| id_of(&table, *key) == Some(id);
+        let key = *self.ids.borrow().find(hash_of(id), has_id)?;
+        table[key as usize].clone()
+    }
+
+    /// The connections in so many places from this one on, and how many places there are.
+    pub(super) fn slice(&self, from: usize, most: usize) -> (Vec<Rc<Connection>>, usize) {
+        let table = self.table.borrow();
+        let end = table.len().min(from + most);
+        (table[from.min(end)..end].iter().flatten().cloned().collect(), table.len())
     }
 
     /// Describes a connection; None where it has gone meanwhile.
@@ -187,6 +213,7 @@ impl Connections {
         self.holds(connection).then_some(())?;
         let hub = self.hub.borrow();
         let (reads, writes) = hub.grants(connection.key);
+        let (read, write) = hub.some_names_of(connection.key, NAMES);
         Some(View {
             id: connection.identity.id,
             peer: connection.identity.peer,
@@ -194,6 +221,10 @@ impl Connections {
             since: connection.since,
             reads,
             writes,
+            read,
+            write,
+            bytes_in: connection.bytes_in.get(),
+            bytes_out: connection.bytes_out.get(),
             queued: hub.queue(connection.key).bytes(),
             open: connection.is_open(),
         })
@@ -229,7 +260,7 @@ impl Connections {
         connection: &Connection,
         message: &Publish<'_>,
     ) -> Result<(), NotGranted> {
-        let mut text = uuid::Uuid::encode_buffer();
+        let mut text = Uuid::encode_buffer();
         let issuer = connection.identity.id.hyphenated().encode_lower(&mut text);
         self.change_hub(|hub| {
             hub.begin_turn(Instant::now);
@@ -335,6 +366,10 @@ impl Connections {
 
     /// Takes a connection out of everything.
     pub(super) fn forget(&self, connection: &Connection) {
+        let hash = hash_of(connection.identity.id);
+        if let Ok(entry) = self.ids.borrow_mut().find_entry(hash, |key| *key == connection.key) {
+            entry.remove();
+        }
         self.table.borrow_mut()[connection.key as usize] = None;
         if let Some(time) = connection.identity.closes_at {
             self.expiring.borrow_mut().remove(&(time, connection.key));
@@ -359,6 +394,9 @@ impl Connections {
             }
             table[key] = Some(connection.clone());
             self.births.borrow_mut()[key] = self.ticks.get();
+            let hash = hash_of(connection.identity.id);
+            let of_key = |key: &MemberKey| id_of(&table, *key).map_or(0, hash_of);
+            self.ids.borrow_mut().insert_unique(hash, connection.key, of_key);
         }
         if let Some(time) = connection.identity.closes_at {
             self.expiring.borrow_mut().insert((time, connection.key));
@@ -381,6 +419,17 @@ impl Connections {
         });
         connection
     }
+}
+
+fn id_of(table: &[Option<Rc<Connection>>], key: MemberKey) -> Option<Uuid> {
+    table[key as usize].as_ref().map(|connection| connection.identity.id)
+}
+
+/// An id is random, and the server's own choice: any part of it is a hash.
+fn hash_of(id: Uuid) -> u64 {
+    let (high, low) = id.as_u64_pair();
+    // In each half some bits say that it is one, in different places.
+    high ^ low
 }
 
 /// Dropped by a panic in the middle of a change of the hub.

@@ -16,10 +16,6 @@ pub enum Ask {
     Drain(oneshot::Sender<()>),
     /// How it is.
     Status(oneshot::Sender<Status>),
-    /// Who is connected.
-    Connections(oneshot::Sender<Vec<ConnectionInfo>>),
-    /// Close the connection of this id with 4002; whether it was there.
-    Disconnect(uuid::Uuid, oneshot::Sender<bool>),
 }
 
 /// What a reload came to, or would.
@@ -75,6 +71,20 @@ pub struct Status {
     pub channels: u64,
     /// Bytes waiting in all outbound queues.
     pub queued_bytes: u64,
+    /// The memory that they take, where a message for many counts once.
+    pub queue_memory_bytes: u64,
+    /// The most that it may take.
+    pub queue_memory_limit_bytes: u64,
+    /// Connections opened since the start.
+    pub connections_opened: u64,
+    /// Bytes read from connections since the start.
+    pub bytes_in: u64,
+    /// Bytes written to connections since the start.
+    pub bytes_out: u64,
+    /// How long messages took from being read to being written, since the start.
+    pub fanout: Fanout,
+    /// How late each worker is with what it does each second.
+    pub worker_lag_seconds: Vec<f64>,
     /// Messages read since the start, those that were refused among them.
     pub messages_in: u64,
     /// Messages delivered since the start.
@@ -89,6 +99,45 @@ pub struct Status {
     pub slow_consumers: u64,
     /// The last reload, if there was one.
     pub last_reload: Option<LastReload>,
+    /// The channels with most messages in the last whole second.
+    pub busiest_channels: Vec<ChannelLoad>,
+    /// The connections for which most waits; none where nothing does.
+    pub longest_queues: Vec<QueueLoad>,
+}
+
+/// How long messages took, as a histogram.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fanout {
+    /// The upper end of each bucket but the last, which has none.
+    pub bounds_seconds: Vec<f64>,
+    /// Deliveries in each bucket.
+    pub counts: Vec<u64>,
+}
+
+/// A busy channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelLoad {
+    /// Its name.
+    pub channel: String,
+    /// Messages published on it in the last whole second.
+    pub messages_a_second: u32,
+    /// How many connections read it.
+    pub subscribers: usize,
+}
+
+/// A connection for which something waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueLoad {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Where it comes from.
+    pub peer: String,
+    /// The `sub` of its token.
+    pub subject: Option<String>,
+    /// Bytes that wait for it.
+    pub queued_bytes: usize,
+    /// Whether it is over its bound, and will be a slow consumer if that lasts.
+    pub over: bool,
 }
 
 /// How the last reload went.
@@ -100,27 +149,4 @@ pub struct LastReload {
     pub done: bool,
     /// The first fault where it was not.
     pub fault: Option<String>,
-}
-
-/// One open connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionInfo {
-    /// Its id.
-    pub id: uuid::Uuid,
-    /// Where it comes from.
-    pub peer: String,
-    /// The `sub` of its token.
-    pub subject: Option<String>,
-    /// The worker it is on.
-    pub worker: u8,
-    /// Seconds since it opened.
-    pub age_seconds: u64,
-    /// How many channels it reads.
-    pub reads: usize,
-    /// How many it may write.
-    pub writes: usize,
-    /// Bytes that wait for it.
-    pub queued_bytes: usize,
-    /// `open` or `closing`.
-    pub state: String,
 }

@@ -37,7 +37,9 @@ pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<
     // silent is not waited for any longer than that.
     let silent = Instant::now() + ANSWERING;
     let gone = async {
-        while open() > 0 || !(shared.pending.is_empty() || Instant::now() >= silent) {
+        let answering = || shared.requests.load(Ordering::Relaxed) > 0;
+        while open() > 0 || answering() || !(shared.pending.is_empty() || Instant::now() >= silent)
+        {
             sleep(LOOK).await;
         }
     };

@@ -87,6 +87,9 @@ impl Server {
         };
         let Candidate { mut loaded, effective, mut report } = candidate;
         self.shared.pending.set_most(effective.limits.max_pending);
+        if effective.limits.handshakes_per_second_per_ip.is_none() {
+            self.shared.handshake_rate.forget();
+        }
         self.metrics.sources().set_limits(&effective.limits);
         self.log.set_level(effective.log.level);
         let rules = Arc::new(Rules::from(&effective));

@@ -14,9 +14,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
-use super::ask::{Ask, ConnectionInfo, LastReload, ReloadOutcome, Status};
+use super::ask::{Ask, ChannelLoad, LastReload, QueueLoad, ReloadOutcome, Status};
 use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
@@ -24,6 +24,7 @@ use super::metrics::Metrics;
 use super::watchdog::Watchdog;
 use super::{INTERNAL, Options, drain};
 use crate::config::Loaded;
+use crate::connection::load;
 use crate::http::front::Shared;
 use crate::worker::{Broken, Workers};
 
@@ -33,6 +34,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOKS_A_STATUS: u64 = 5;
 /// How long workers have to end when all their connections have gone; they need a millisecond.
 const LAST_STEPS: Duration = Duration::from_secs(1);
+/// How long a status waits for what workers say of themselves: one that is stuck is not to hide how the server is.
+const LOADS: Duration = Duration::from_secs(1);
 /// How much more time a stop asks for each second, in microseconds.
 const MORE_TIME: u32 = 10_000_000;
 
@@ -224,25 +227,9 @@ impl Server {
                 let _ = answer.send(self.check().await);
             }
             Ask::Status(answer) => {
-                let _ = answer.send(self.status());
-            }
-            Ask::Connections(answer) => {
-                // In a task of its own: workers answer in their own time, and signals do not wait for it.
-                let workers = self.workers.clone();
+                let (status, workers) = (self.status(), self.workers.clone());
                 tokio::spawn(async move {
-                    if let Ok(views) = workers.list().await {
-                        {
-                            let _ = answer.send(connections(views));
-                        };
-                    }
-                });
-            }
-            Ask::Disconnect(id, answer) => {
-                let workers = self.workers.clone();
-                tokio::spawn(async move {
-                    if let Ok(found) = workers.close(id).await {
-                        let _ = answer.send(found);
-                    }
+                    let _ = answer.send(with_load(status, &workers).await);
                 });
             }
             Ask::Reload(_) | Ask::Drain(_) => {}
@@ -272,7 +259,16 @@ impl Server {
             publishes_refused: sum(|counters| counters.not_granted.get()),
             messages_dropped: sum(|counters| counters.dropped.get()),
             slow_consumers: sum(|counters| counters.slow_consumers.get()),
+            queue_memory_bytes: sum(|counters| counters.held.bytes() as u64),
+            queue_memory_limit_bytes: self.loaded.config.limits.total_queue as u64,
+            connections_opened: sum(|counters| counters.opened.get()),
+            bytes_in: sum(|counters| counters.bytes_in.get()),
+            bytes_out: sum(|counters| counters.bytes_out.get()),
+            fanout: self.metrics.sources().fanout(),
+            worker_lag_seconds: self.metrics.sources().lags(),
             last_reload: self.last_reload.clone(),
+            busiest_channels: Vec::new(),
+            longest_queues: Vec::new(),
         }
     }
 
@@ -291,21 +287,43 @@ impl Server {
     }
 }
 
-fn connections(views: Vec<Vec<crate::connection::View>>) -> Vec<ConnectionInfo> {
-    let by_worker = views.into_iter().enumerate();
-    by_worker
-        .flat_map(|(worker, views)| {
-            views.into_iter().map(move |view| ConnectionInfo {
-                id: view.id,
-                peer: view.peer.to_string(),
-                subject: view.subject.map(String::from),
-                worker: worker as u8,
-                age_seconds: view.since.elapsed().as_secs(),
-                reads: view.reads,
-                writes: view.writes,
-                queued_bytes: view.queued,
-                state: if view.open { "open" } else { "closing" }.to_owned(),
+/// The status with what workers say of themselves; where they do not answer in time it goes without.
+async fn with_load(mut status: Status, workers: &Workers) -> Status {
+    let told = async {
+        let loads = workers.load().await.ok()?;
+        let (mut busiest, mut longest) = (Vec::new(), Vec::new());
+        for load in loads {
+            busiest.extend(load.busiest);
+            longest.extend(load.longest);
+        }
+        busiest.sort_by(|one, other| {
+            other.messages.cmp(&one.messages).then_with(|| one.name.cmp(&other.name))
+        });
+        busiest.truncate(load::MOST);
+        longest.sort_by_key(|queue| std::cmp::Reverse(queue.bytes));
+        longest.truncate(load::MOST);
+        let names = busiest.iter().map(|channel| channel.name.clone()).collect();
+        Some((busiest, workers.readers(names).await.ok()?, longest))
+    };
+    if let Ok(Some((busiest, readers, longest))) = timeout(LOADS, told).await {
+        let busiest = busiest.into_iter().zip(readers);
+        status.busiest_channels = busiest
+            .map(|(channel, subscribers)| ChannelLoad {
+                channel: channel.name.to_string(),
+                messages_a_second: channel.messages,
+                subscribers,
             })
-        })
-        .collect()
+            .collect();
+        let longest = longest.into_iter();
+        status.longest_queues = longest
+            .map(|queue| QueueLoad {
+                id: queue.id,
+                peer: queue.peer.to_string(),
+                subject: queue.subject.map(String::from),
+                queued_bytes: queue.bytes,
+                over: queue.is_over,
+            })
+            .collect();
+    }
+    status
 }

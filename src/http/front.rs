@@ -1,16 +1,21 @@
 //! One worker's side of the listeners: the rules in force, and the sockets that are no connections yet.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::crowd::Crowd;
+use super::handshake_rate::HandshakeRate;
 use super::inquiry::Everyone;
 use super::pending::PendingSockets;
+use super::refusal::Refusal;
 use super::rules::Rules;
 use crate::connection::close::CloseReason;
+use crate::connection::neighbours::{Neighbour, Neighbours};
+use crate::connection::network::Network;
 use crate::connection::{Connection, Connections, Peer};
 use crate::counters::Counters;
 
@@ -19,8 +24,14 @@ use crate::counters::Counters;
 pub struct Shared {
     /// Connections and handshakes that have a place among `limits.max_connections`.
     pub taken: Arc<AtomicUsize>,
+    /// How many connections each network has.
+    pub neighbours: Arc<Neighbours>,
+    /// How many handshakes each network has asked for lately.
+    pub handshake_rate: HandshakeRate,
     /// Sockets that were accepted and are no connections.
     pub pending: PendingSockets,
+    /// Plain requests that are being answered.
+    pub requests: AtomicUsize,
     /// It has been said that there seems to be a proxy which nobody trusts.
     pub told_of_proxy: AtomicBool,
     /// Newcomers are turned away: the server is going down.
@@ -38,7 +49,10 @@ impl Shared {
     pub fn new(workers: usize) -> Shared {
         Shared {
             taken: Arc::default(),
+            neighbours: Arc::default(),
+            handshake_rate: HandshakeRate::default(),
             pending: PendingSockets::default(),
+            requests: AtomicUsize::new(0),
             told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             tcp_port: AtomicU16::new(0),
@@ -61,6 +75,8 @@ pub struct Front {
     pub shared: Arc<Shared>,
     /// The lines to all workers, this one's among them.
     pub everyone: Everyone,
+    /// Held by whoever looks at all of this worker's connections, one at a time.
+    pub(super) survey: tokio::sync::Mutex<()>,
     rules: RefCell<Arc<Rules>>,
     crowd: Crowd,
 }
@@ -77,6 +93,7 @@ impl Front {
             connections,
             shared,
             everyone,
+            survey: Default::default(),
             rules: RefCell::new(rules),
             crowd: Crowd::default(),
         })
@@ -97,6 +114,47 @@ impl Front {
         if self.rules().withdraws && !self.accepts_key_of(connection) {
             self.connections.close(connection, CloseReason::KeyWithdrawn);
         }
+    }
+
+    /// Counts a handshake, or another attempt with a bad token, of whoever makes it.
+    ///
+    /// # Errors
+    /// Where they have made more than `limits.handshakes_per_second_per_ip` allows.
+    pub(super) fn count_attempt(&self, client: Peer) -> Result<(), Refusal> {
+        self.judge_attempts(client, HandshakeRate::admit)
+    }
+
+    /// Whether an attempt is left, which is not counted.
+    ///
+    /// # Errors
+    /// Where none is.
+    pub(super) fn has_attempt(&self, client: Peer) -> Result<(), Refusal> {
+        self.judge_attempts(client, HandshakeRate::judge)
+    }
+
+    fn judge_attempts(
+        &self,
+        client: Peer,
+        judge: fn(&HandshakeRate, Network, NonZeroU32, Instant) -> Result<(), Duration>,
+    ) -> Result<(), Refusal> {
+        let rules = self.rules.borrow();
+        let Some(rate) = rules.handshakes_per_second_per_ip else { return Ok(()) };
+        let Some(network) = rules.network_of(client) else { return Ok(()) };
+        judge(&self.shared.handshake_rate, network, rate, Instant::now())
+            .map_err(|_| Refusal::TooManyHandshakes)
+    }
+
+    /// Counts a connection among those of its network; None where that has none.
+    ///
+    /// # Errors
+    /// Where it has as many as `limits.max_connections_per_ip` allows.
+    pub(super) fn enter_beside(&self, client: Peer) -> Result<Option<Neighbour>, Refusal> {
+        let rules = self.rules.borrow();
+        let Some(network) = Network::of(client) else { return Ok(None) };
+        let limited = rules.network_of(client).and(rules.max_connections_per_ip);
+        let most = limited.unwrap_or(usize::MAX);
+        let neighbour = self.shared.neighbours.enter(network, most);
+        neighbour.map(Some).ok_or(Refusal::TooManyConnections)
     }
 
     /// Puts other rules in force for handshakes to come.

@@ -1,6 +1,7 @@
 //! The handshake that turns a request into a connection (RFC 6455, section 4.2).
 //!
-//! Order: the request's form, the server's state, its origin, its token, room for one more; then its place
+//! Order: the request's form, the server's state, how often its address has asked, its origin, its token, room for
+//! one more; then its place
 //! in the hub, and the answer only when whatever is published from then on reaches it.
 
 use hyper::header::{
@@ -40,18 +41,21 @@ pub(super) async fn admit<B>(
     if front.shared.draining.load(Ordering::Relaxed) {
         return Err(Refusal::Draining);
     }
+    let peer = source.client;
+    front.count_attempt(peer)?;
     let rules = front.rules();
     origin::judge(&rules, source.sender, request.headers())?;
     let grants = match rules.admission {
         Admission::Token => Some(grants(front, request)?),
         Admission::Anybody => None,
     };
+    let neighbour = front.enter_beside(peer)?;
     let place = Place::take(&front.shared.taken, rules.max_connections).ok_or(Refusal::Full)?;
+    let place = place.beside(neighbour);
     let (read, write) =
         grants.as_ref().map_or((&[][..], &[][..]), |grants| (&grants.read[..], &grants.write[..]));
     let reservation = Reservation::new(&front.connections, read, write);
     reservation.opened().await;
-    let peer = source.client;
     front.note_admitted(peer);
     let identity = Identity {
         id: Uuid::new_v4(),
@@ -78,11 +82,18 @@ pub(super) async fn admit<B>(
 /// # Errors
 /// Where it has none, or one that does not admit.
 pub(super) fn grants<B>(front: &Front, request: &Request<B>) -> Result<auth::Grants, Refusal> {
-    let token = token::find(request).ok_or(Refusal::NoToken)?;
+    granted(front, &token::find(request).ok_or(Refusal::NoToken)?)
+}
+
+/// What a token grants.
+///
+/// # Errors
+/// Where it does not admit.
+pub(super) fn granted(front: &Front, token: &str) -> Result<auth::Grants, Refusal> {
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let rules = front.rules();
-    auth::verify(&token, &rules.keys, &rules.policy, now).map_err(Refusal::Token)
+    auth::verify(token, &rules.keys, &rules.policy, now).map_err(Refusal::Token)
 }
 
 /// Judges the request's form; the value of `Sec-WebSocket-Accept`.

@@ -13,15 +13,17 @@
 //! Plain requests:
 //!
 //! - `plain`: the table of what a listener serves, in the form of [`routes`]; the control socket has its own.
-//! - [`health`], [`api`]: what is served, on both.
+//! - [`health`], [`api`]: what is served, on both. `body`: what comes with a request.
 //! - [`answer`]: how every answer looks. [`inquiry`]: what one request asks of all workers.
 
 pub mod answer;
 pub mod api;
+mod body;
 mod crowd;
 pub mod forwarding;
 pub mod front;
 mod handshake;
+pub mod handshake_rate;
 pub mod health;
 pub mod inquiry;
 mod newcomer;
@@ -39,6 +41,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -48,8 +51,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use crate::connection::socket::Socket;
 use crate::connection::{Identity, Peer, Reservation};
 use answer::Answer;
 pub use front::Front;
@@ -58,6 +62,8 @@ use pending::Pending;
 
 /// How long a connection that has had an answer may wait before it asks again.
 const IDLE: Duration = Duration::from_secs(15);
+/// How long a peer that was answered early may go on sending.
+const LINGER: Duration = Duration::from_secs(2);
 /// How long a plain request may take that is being answered; whoever answers has shorter bounds of its own.
 const ANSWERING: Duration = Duration::from_secs(180);
 /// The most header fields of a request; hyper's default, kept since browsers send about 20.
@@ -130,11 +136,13 @@ pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
     match ended {
         End::Failed => {}
         End::Done => {
+            let parts = connection.into_parts();
+            let socket = parts.io.into_inner();
             if let Some(Upgrade { reservation, identity }) = upgrade {
-                let parts = connection.into_parts();
-                let socket = parts.io.into_inner();
                 let connection = reservation.attach(identity, socket, &parts.read_buf);
                 visit.front.look_again_at(&connection);
+            } else {
+                linger(socket).await;
             }
         }
         End::TimedOut => {
@@ -148,6 +156,29 @@ pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
             }
         }
     }
+}
+
+/// Counts a plain request for as long as it is being answered: a stop waits for it.
+struct UnderWay<'a>(&'a Front);
+
+impl<'a> UnderWay<'a> {
+    fn new(front: &'a Front) -> UnderWay<'a> {
+        front.shared.requests.fetch_add(1, Ordering::Relaxed);
+        UnderWay(front)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.shared.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets a peer read its last answer: who is answered before all of its body was read is still sending, and a socket
+/// that is closed with bytes unread takes back what it has sent.
+async fn linger(mut socket: Socket) {
+    socket.shutdown_write();
+    let _ = timeout(LINGER, tokio::io::copy(&mut socket, &mut tokio::io::sink())).await;
 }
 
 /// How the HTTP part of a socket's life ended.
@@ -172,6 +203,7 @@ async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
         }
     } else {
         visit.until.set(Instant::now() + ANSWERING);
+        let _under_way = UnderWay::new(&visit.front);
         plain::answer(&visit.front, source, request).await
     };
     visit.answered.set(visit.answered.get() + 1);

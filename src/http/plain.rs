@@ -26,6 +26,11 @@ const ROUTES: &[Route<Action>] = &[
     Route::get("/healthz", Action::Health),
     Route::get("/readyz", Action::Readiness),
     Route::get("/api/info", Action::Api(api::Action::Info)),
+    Route::post("/api/publish", Action::Api(api::Action::Publish)),
+    Route::get("/api/channels", Action::Api(api::Action::Channels)),
+    Route::get("/api/connections", Action::Api(api::Action::Connections)),
+    Route::delete("/api/connections", Action::Api(api::Action::DisconnectSubject)),
+    Route::delete("/api/connections/*", Action::Api(api::Action::Disconnect)),
 ];
 
 /// Answers a request that asks for no WebSocket.

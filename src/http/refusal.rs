@@ -19,6 +19,9 @@ pub(super) const TIMED_OUT_NAME: &str = "handshake_took_too_long";
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
+/// The same for one that has asked too often: whatever the rate, one attempt is granted again within it.
+const RETRY_RATE: HeaderValue = HeaderValue::from_static("1");
+
 /// Why a handshake is not answered 101, or a request to the API not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
@@ -31,6 +34,9 @@ pub(super) enum Refusal {
     /// No token anywhere.
     #[error("no token: send it as Authorization: Bearer TOKEN, or as ?auth=TOKEN")]
     NoToken,
+    /// None in the header, where no other place counts.
+    #[error("no token: send it as Authorization: Bearer TOKEN")]
+    NoHeader,
     /// A token that does not admit.
     #[error("{0}")]
     Token(AuthError),
@@ -45,6 +51,15 @@ pub(super) enum Refusal {
     /// The token does not grant this.
     #[error("the token lacks the claim api")]
     NoApiGrant,
+    /// Nor this.
+    #[error("the token lacks the claim manage")]
+    NoManageGrant,
+    /// Its address has asked too often.
+    #[error("too many attempts from this address: see limits.handshakes_per_second_per_ip")]
+    TooManyHandshakes,
+    /// Its address has as many connections as it may have.
+    #[error("too many connections from this address: see limits.max_connections_per_ip")]
+    TooManyConnections,
     /// No room.
     #[error("no more connections: limits.max_connections is reached")]
     Full,
@@ -59,11 +74,17 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
             Refusal::NotAnUpgrade => StatusCode::UPGRADE_REQUIRED,
-            Refusal::NoToken => StatusCode::UNAUTHORIZED,
+            Refusal::NoToken | Refusal::NoHeader => StatusCode::UNAUTHORIZED,
             Refusal::Token(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
             }
-            Refusal::Origin | Refusal::NotLoopback | Refusal::NoApiGrant => StatusCode::FORBIDDEN,
+            Refusal::Origin
+            | Refusal::NotLoopback
+            | Refusal::NoApiGrant
+            | Refusal::NoManageGrant => StatusCode::FORBIDDEN,
+            Refusal::TooManyHandshakes | Refusal::TooManyConnections => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -73,11 +94,14 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => "malformed",
             Refusal::NotAnUpgrade => "not_an_upgrade",
-            Refusal::NoToken => "no_token",
+            Refusal::NoToken | Refusal::NoHeader => "no_token",
             Refusal::Token(error) => error.name(),
             Refusal::Origin => "origin",
             Refusal::NotLoopback => "not_loopback",
             Refusal::NoApiGrant => "no_api_grant",
+            Refusal::NoManageGrant => "no_manage_grant",
+            Refusal::TooManyHandshakes => "too_many_handshakes",
+            Refusal::TooManyConnections => "too_many_connections",
             Refusal::Full => "full",
             Refusal::Draining => "draining",
         }
@@ -99,8 +123,9 @@ impl Refusal {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, RETRY_SECONDS);
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let is_rate = self == Refusal::TooManyHandshakes;
+                headers.insert(RETRY_AFTER, if is_rate { RETRY_RATE } else { RETRY_SECONDS });
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             StatusCode::UPGRADE_REQUIRED => {
@@ -129,7 +154,8 @@ mod tests {
         match refusal {
             Refusal::Malformed(_) => Some(Refusal::NotAnUpgrade),
             Refusal::NotAnUpgrade => Some(Refusal::NoToken),
-            Refusal::NoToken => token(Malformed),
+            Refusal::NoToken => Some(Refusal::NoHeader),
+            Refusal::NoHeader => token(Malformed),
             Refusal::Token(Malformed) => token(Algorithm),
             Refusal::Token(Algorithm) => token(Critical),
             Refusal::Token(Critical) => token(Signature),
@@ -146,7 +172,10 @@ mod tests {
             Refusal::Token(ChannelTooLong) => Some(Refusal::Origin),
             Refusal::Origin => Some(Refusal::NotLoopback),
             Refusal::NotLoopback => Some(Refusal::NoApiGrant),
-            Refusal::NoApiGrant => Some(Refusal::Full),
+            Refusal::NoApiGrant => Some(Refusal::NoManageGrant),
+            Refusal::NoManageGrant => Some(Refusal::TooManyHandshakes),
+            Refusal::TooManyHandshakes => Some(Refusal::TooManyConnections),
+            Refusal::TooManyConnections => Some(Refusal::Full),
             Refusal::Full => Some(Refusal::Draining),
             Refusal::Draining => None,
         }

@@ -1,11 +1,13 @@
 //! What handshakes go by: made of the configuration as a whole, replaced as a whole.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::forwarding::Forwarding;
 use crate::auth::{Keys, Policy};
 use crate::config::{AllowedOrigin, Config, OnWithdrawal};
-use crate::connection::Connection;
+use crate::connection::network::Network;
+use crate::connection::{Connection, Peer};
 
 /// Who is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +44,14 @@ pub struct Rules {
     pub forwarding: Forwarding,
     /// The most connections.
     pub max_connections: usize,
+    /// The most connections of one network; None is any number.
+    pub max_connections_per_ip: Option<usize>,
+    /// The most handshakes of one network in a second; None is any number.
+    pub handshakes_per_second_per_ip: Option<NonZeroU32>,
     /// The most bytes of a request's head.
     pub max_head_size: usize,
+    /// The most bytes of a request's body.
+    pub max_body: usize,
     /// From accept to the 101.
     pub handshake_timeout: Duration,
     /// How long a peer's TCP may take nothing of ours: `ping_interval` + `pong_timeout`.
@@ -55,6 +63,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The network whose limits a client counts for; None where no limit by address holds for it: it has none, or is
+    /// a trusted proxy that speaks for itself.
+    pub(super) fn network_of(&self, client: Peer) -> Option<Network> {
+        Network::of(client).filter(|_| !self.forwarding.trusts(client))
+    }
+
     /// Whether they accept the key that a connection rests on; one without a key rests on none.
     pub fn accept_key_of(&self, connection: &Connection) -> bool {
         connection.identity.key.is_none_or(|key| self.keys.accepts(&key))
@@ -75,7 +89,13 @@ impl From<&Config> for Rules {
             welcome: config.http.welcome,
             forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
+            max_connections_per_ip: config.limits.max_connections_per_ip,
+            handshakes_per_second_per_ip: config
+                .limits
+                .handshakes_per_second_per_ip
+                .and_then(|rate| NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX))),
             max_head_size: config.limits.max_head_size,
+            max_body: config.http.max_body,
             handshake_timeout: config.websocket.handshake_timeout,
             user_timeout: config
                 .websocket

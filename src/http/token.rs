@@ -2,19 +2,23 @@
 
 use std::borrow::Cow;
 
-use hyper::Request;
 use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, Request};
 
 /// The token of a request, if it has one: `Authorization: Bearer TOKEN`, `Authorization: TOKEN`, then
 /// `?auth=TOKEN`, percent-decoded. A header that is empty or of another scheme falls through to the query.
 pub(super) fn find<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Some(token) = header.and_then(in_header) {
+    if let Some(token) = in_headers(request.headers()) {
         return Some(Cow::Borrowed(token));
     }
     form_urlencoded::parse(request.uri().query()?.as_bytes())
         .find(|(name, value)| name == "auth" && !value.is_empty())
         .map(|(_, value)| value)
+}
+
+/// The token in the headers alone: a query ends up in logs, and lets the page of somebody else make the request.
+pub(super) fn in_headers(headers: &HeaderMap) -> Option<&str> {
+    in_header(headers.get(AUTHORIZATION)?.to_str().ok()?)
 }
 
 fn in_header(value: &str) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::held::Held;
-use super::mail::{Delivery, Publisher, Segment};
+use super::mail::{Delivery, Owed, Publisher, Segment};
 use crate::protocol;
 
 /// A batch larger than this is closed at once and the next one begun, in bytes: a queue then never
@@ -18,6 +18,7 @@ pub(super) struct Batch {
     frames: Vec<u8>,
     messages: u32,
     segments: Vec<Segment>,
+    owed: Vec<Owed>,
 }
 
 impl Batch {
@@ -58,6 +59,20 @@ impl Batch {
         }
     }
 
+    /// Notes that somebody wants a receipt for what was appended last.
+    pub(super) fn owe(&mut self, owed: Owed) {
+        match self.owed.last_mut() {
+            Some(last)
+                if last.to == owed.to
+                    && last.left_out == owed.left_out
+                    && last.first + last.messages == owed.first =>
+            {
+                last.messages += owed.messages;
+            }
+            _ => self.owed.push(owed),
+        }
+    }
+
     /// Bytes so far.
     pub(super) fn len(&self) -> usize {
         self.frames.len()
@@ -70,6 +85,7 @@ impl Batch {
             frames: held.freeze(batch.frames),
             messages: batch.messages,
             segments: batch.segments.into(),
+            owed: (!batch.owed.is_empty()).then(|| batch.owed.into()),
             since,
         }
     }

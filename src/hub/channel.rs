@@ -63,6 +63,11 @@ impl Channel {
         }
     }
 
+    /// At its home: whether it has subscribers anywhere.
+    pub(super) fn is_heard(&self) -> bool {
+        !self.readers.is_empty() || !self.interested.is_empty()
+    }
+
     /// Whether nobody needs the channel any more.
     pub(super) fn is_idle(&self) -> bool {
         self.readers.is_empty()

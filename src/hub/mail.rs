@@ -48,6 +48,11 @@ impl WorkerSet {
         self.0 == 0
     }
 
+    /// How many are in it.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// Whether some worker is in both.
     pub fn intersects(self, other: WorkerSet) -> bool {
         self.0 & other.0 != 0
@@ -97,8 +102,47 @@ pub struct Delivery {
     pub messages: u32,
     /// Whose they are, so that a publisher does not receive its own.
     pub segments: Arc<[Segment]>,
+    /// Who is to be told how many subscribers they reach; None where nobody is.
+    pub owed: Option<Arc<[Owed]>>,
     /// When the first of them was read, or something else of the same turn, where that is known.
     pub since: Option<Instant>,
+}
+
+/// Messages of an outsider in a delivery, that it wants receipts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// Who is told.
+    pub to: Publisher,
+    /// Who does not receive them.
+    pub left_out: Publisher,
+    /// The number of the first.
+    pub first: u32,
+    /// How many they are, one number after the other.
+    pub messages: u32,
+}
+
+/// What an outsider says with messages that go to their channel's home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Who does not receive them.
+    pub left_out: Publisher,
+    /// The number of the first.
+    pub first: u32,
+}
+
+/// How many subscribers of one worker some messages of an outsider have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Who is told.
+    pub to: Publisher,
+    /// The number of the first.
+    pub first: u32,
+    /// How many they are.
+    pub messages: u32,
+    /// How many subscribers each of them has reached.
+    pub subscribers: u32,
+    /// From the home: how many other workers will say the same.
+    pub others: Option<u32>,
 }
 
 /// A publisher's messages and bytes that have been taken in and no longer count against its credit.
@@ -127,6 +171,8 @@ pub enum Mail {
         channel: Arc<str>,
         /// Who published them.
         publisher: Publisher,
+        /// What else an outsider has to say.
+        wanted: Option<Box<Wanted>>,
         /// Whole frames, in the order in which they were published.
         frames: Vec<u8>,
         /// How many they are.
@@ -145,4 +191,6 @@ pub enum Mail {
     Taken(usize),
     /// To a publisher's worker: its credit back.
     Answer(Answer),
+    /// To an outsider's worker.
+    Receipt(Receipt),
 }

@@ -2,7 +2,7 @@
 //!
 //! It holds no socket, no sender and no clock, and never awaits. What it changes is called by the worker:
 //! [`Hub::open`], [`Hub::publish`], [`Hub::take`] (mail), [`Hub::settle`] (the end of a turn),
-//! [`Hub::leave`]. What is to be done about it stands in its effects: mail in [`Hub::outbox`], queues to
+//! [`Hub::leave`]. Who publishes without being a member is an [`outsider`]. What is to be done about it stands in its effects: mail in [`Hub::outbox`], queues to
 //! flush, members that are open, members that have credit again.
 //!
 //! # A message's walk
@@ -22,6 +22,7 @@ pub mod credit;
 pub mod held;
 pub mod mail;
 mod member;
+pub mod outsider;
 mod pace;
 pub mod placement;
 mod publishing;
@@ -42,6 +43,7 @@ use credit::Unanswered;
 use held::Held;
 use mail::{Answer, Mail, WorkerId, WorkerSet};
 use member::{Member, Subscription};
+use outsider::{Outsider, OutsiderKey};
 use pace::Busy;
 pub use pace::BusyChannel;
 use placement::Placement;
@@ -64,6 +66,8 @@ pub struct Hub {
     /// How many of them have their home here.
     at_home: usize,
     members: Slab<Member>,
+    /// Publishers that are no members.
+    outsiders: Slab<Outsider>,
     next_serial: u32,
     rings: RingPool,
     /// What the deliveries made here hold.
@@ -91,6 +95,8 @@ pub struct Hub {
     opened: Vec<MemberKey>,
     /// Effects: members that have credit again.
     credited: Vec<MemberKey>,
+    /// Effects: outsiders that have credit again, or their receipts.
+    stirred: Vec<OutsiderKey>,
 }
 
 impl Hub {
@@ -104,6 +110,7 @@ impl Hub {
             channels: Slab::new(),
             at_home: 0,
             members: Slab::new(),
+            outsiders: Slab::new(),
             next_serial: 0,
             rings: RingPool::default(),
             held_bytes: Held::default(),
@@ -119,6 +126,7 @@ impl Hub {
             dirty: Vec::new(),
             opened: Vec::new(),
             credited: Vec::new(),
+            stirred: Vec::new(),
         }
     }
 
@@ -333,6 +341,34 @@ impl Hub {
         (reads.collect(), member.writes.iter().map(|channel| name(*channel)).collect())
     }
 
+    /// The same, of each so many at most, in no order, shared with the hub.
+    pub fn some_names_of(&self, key: MemberKey, most: usize) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        let member = &self.members[key as usize];
+        let name = |channel: ChannelKey| self.channels[channel as usize].name.clone();
+        let reads = member.reads.iter().take(most).map(|read| name(read.channel));
+        (reads.collect(), member.writes.iter().take(most).map(|channel| name(*channel)).collect())
+    }
+
+    /// Whether a member reads a channel or may write it.
+    pub fn is_granted(&self, key: MemberKey, name: &str) -> bool {
+        let member = &self.members[key as usize];
+        self.names.get(name).is_some_and(|channel| {
+            member.writes.binary_search(channel).is_ok()
+                || member.reads.binary_search_by_key(channel, |read| read.channel).is_ok()
+        })
+    }
+
+    /// How many slots for channels there are, of which some are empty.
+    pub fn channel_slots(&self) -> usize {
+        self.channels.capacity()
+    }
+
+    /// The channel in a slot and how many subscribers it has here, where it has some.
+    pub fn subscribed(&self, slot: usize) -> Option<(&Arc<str>, usize)> {
+        let channel = self.channels.get(slot)?;
+        Some((&channel.name, channel.readers.len())).filter(|(_, readers)| *readers > 0)
+    }
+
     /// Messages put into queues so far, each once a queue.
     pub fn delivered(&self) -> u64 {
         self.delivered
@@ -346,6 +382,11 @@ impl Hub {
     /// Of the channels whose home this is, those with most messages in the last whole second.
     pub fn busiest(&self, most: usize) -> Vec<BusyChannel> {
         self.busy.busiest(&self.channels, most)
+    }
+
+    /// How many members here read a channel.
+    pub fn readers(&self, name: &str) -> usize {
+        self.names.get(name).map_or(0, |key| self.channels[*key as usize].readers.len())
     }
 
     /// How many channels have their home here: over all workers, each that has subscribers once.

@@ -44,7 +44,7 @@ impl Hub {
             member.unanswered.add(1, bytes as u32);
             return Ok(());
         }
-        if channel.readers.is_empty() && channel.interested.is_empty() {
+        if !channel.is_heard() {
             return Ok(());
         }
         if !channel.listed {
@@ -120,6 +120,8 @@ impl Hub {
             self.outbox[worker.index()]
                 .push(Mail::Deliver { channel: channel.name.clone(), delivery: delivery.clone() });
         }
+        let others = channel.interested.len();
+        self.tell_reached(Some(key), &delivery, Some(others));
         self.deliver(key, &delivery);
     }
 
@@ -178,7 +180,8 @@ fn post_publish(
     delivery: &protocol::Delivery<'_>,
     since: Option<Instant>,
 ) -> usize {
-    if let Some(Mail::Publish { channel, publisher, frames, messages, .. }) = outbox.last_mut()
+    if let Some(Mail::Publish { channel, publisher, wanted: None, frames, messages, .. }) =
+        outbox.last_mut()
         && *publisher == by
         && Arc::ptr_eq(channel, name)
     {
@@ -191,6 +194,7 @@ fn post_publish(
     protocol::encode_delivery(&mut frames, delivery);
     let bytes = frames.len();
     let channel = name.clone();
-    outbox.push(Mail::Publish { channel, publisher: by, frames, messages: 1, since });
+    let (publisher, wanted) = (by, None);
+    outbox.push(Mail::Publish { channel, publisher, wanted, frames, messages: 1, since });
     bytes
 }

@@ -1,6 +1,6 @@
 //! Mail from other workers: subscriptions, messages that want their place in an order, deliveries, answers.
 
-use super::mail::{Answer, Mail, Publisher, WorkerId, WorkerSet};
+use super::mail::{Answer, Mail, Owed, Publisher, Wanted, WorkerId, WorkerSet};
 use super::{Hub, batch, credit};
 
 impl Hub {
@@ -19,13 +19,15 @@ impl Hub {
                 }
             }
             Mail::Subscribed(name) => self.confirmed(&name),
-            Mail::Publish { channel, publisher, frames, messages, since } => {
+            Mail::Publish { channel, publisher, wanted, frames, messages, since } => {
                 self.reach_back_to(since);
-                self.sequence(&channel, publisher, frames, messages);
+                self.sequence(&channel, publisher, wanted, frames, messages);
             }
             Mail::Deliver { channel, delivery } => {
                 self.reach_back_to(delivery.since);
-                if let Some(key) = self.names.get(&channel).copied() {
+                let key = self.names.get(&channel).copied();
+                self.tell_reached(key, &delivery, None);
+                if let Some(key) = key {
                     self.deliver(key, &delivery);
                 }
                 let bytes = delivery.frames.len();
@@ -37,6 +39,7 @@ impl Hub {
             }
             Mail::Taken(bytes) => self.caught_up(from, bytes),
             Mail::Answer(answer) => self.answered(answer),
+            Mail::Receipt(receipt) => self.told(&receipt),
         }
     }
 
@@ -58,25 +61,42 @@ impl Hub {
     }
 
     /// Gives frames from another worker their place in their channel's order.
-    fn sequence(&mut self, name: &str, publisher: Publisher, frames: Vec<u8>, messages: u32) {
+    fn sequence(
+        &mut self,
+        name: &str,
+        publisher: Publisher,
+        wanted: Option<Box<Wanted>>,
+        frames: Vec<u8>,
+        messages: u32,
+    ) {
         let bytes = frames.len() as u32;
+        let left_out = wanted.as_ref().map_or(publisher, |wanted| wanted.left_out);
+        let owed = wanted.map(|wanted| {
+            let Wanted { left_out, first } = *wanted;
+            Owed { to: publisher, left_out, first, messages }
+        });
         let answer = Answer { publisher, messages, bytes };
         let mut waits_for = WorkerSet::default();
-        if let Some(key) = self.names.get(name).copied() {
+        let known = self.names.get(name).copied();
+        let heard = known.filter(|key| self.channels[*key as usize].is_heard());
+        if let Some(key) = heard {
             let channel = &mut self.channels[key as usize];
-            if !channel.readers.is_empty() || !channel.interested.is_empty() {
-                if channel.interested.intersects(self.behind) {
-                    waits_for = channel.interested;
-                }
-                if !channel.listed {
-                    channel.listed = true;
-                    self.batches.push(key);
-                }
-                channel.batch.extend(publisher, frames, messages);
-                if channel.batch.len() >= batch::LARGEST {
-                    self.close_batch(key);
-                }
+            if channel.interested.intersects(self.behind) {
+                waits_for = channel.interested;
             }
+            if !channel.listed {
+                channel.listed = true;
+                self.batches.push(key);
+            }
+            channel.batch.extend(left_out, frames, messages);
+            if let Some(owed) = owed {
+                channel.batch.owe(owed);
+            }
+            if channel.batch.len() >= batch::LARGEST {
+                self.close_batch(key);
+            }
+        } else if let Some(owed) = owed {
+            self.tell(owed, 0, Some(0));
         }
         if waits_for.is_empty() {
             self.answer(answer);
@@ -101,6 +121,9 @@ impl Hub {
     }
 
     fn answered(&mut self, answer: Answer) {
+        if self.answered_outside(answer) {
+            return;
+        }
         let Publisher { member: key, serial, .. } = answer.publisher;
         if let Some(member) = self.members.get_mut(key as usize)
             && member.serial == serial

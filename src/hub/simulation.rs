@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::IoSlice;
 
 use super::credit::Unanswered;
-use super::mail::{Mail, WorkerId};
+use super::mail::{Mail, Publisher, WorkerId};
+use super::outsider::{self, OutsiderKey};
 use super::placement::Placement;
 use super::{Hub, MemberKey, batch, credit};
 use crate::protocol::Publish;
@@ -33,10 +34,13 @@ struct Client {
     number: u32,
     worker: usize,
     key: MemberKey,
+    publisher: Publisher,
     channels: Vec<Box<str>>,
     open: bool,
     written: Vec<u8>,
     received: BTreeMap<String, Vec<Message>>,
+    /// What still waited for it when it left.
+    heard_late: BTreeMap<String, Vec<Message>>,
     /// What was published to its channels while it was open, by others.
     owed: BTreeMap<String, Vec<Message>>,
 }
@@ -50,7 +54,23 @@ struct World {
     next: u32,
     /// Everything is to arrive now.
     ending: bool,
+    /// Publishers that are no members, with what is yet to be published of each.
+    outsiders: Vec<Outside>,
+    /// Of each of their messages: how many subscribers it is said to have reached, and who was to be left out.
+    receipts: HashMap<Message, (u32, Option<u32>)>,
+    /// How often it has come to somebody, into a queue at least.
+    reached: HashMap<Message, u32>,
 }
+
+/// An outsider, and what it has published.
+struct Outside {
+    worker: usize,
+    key: OutsiderKey,
+    messages: Vec<(Message, Option<u32>)>,
+}
+
+/// Numbers of outsiders, whose messages have no issuer, begin here.
+const OUTSIDE: u32 = 1_000_000;
 
 impl World {
     fn new(workers: usize, seed: u64) -> Self {
@@ -63,7 +83,78 @@ impl World {
             random: Random(seed | 1),
             next: 0,
             ending: false,
+            outsiders: Vec::new(),
+            receipts: HashMap::new(),
+            reached: HashMap::new(),
         }
+    }
+
+    /// Somebody enters who publishes and is no member.
+    fn enter(&mut self) {
+        let worker = self.random.below(self.hubs.len());
+        let key = self.hubs[worker].enter();
+        self.outsiders.push(Outside { worker, key, messages: Vec::new() });
+    }
+
+    /// One outsider publishes some messages, or takes its receipts and goes.
+    fn publish_from_outside(&mut self, sequence: &mut u32) {
+        if self.outsiders.is_empty() {
+            return;
+        }
+        let at = self.random.below(self.outsiders.len());
+        let (worker, key) = (self.outsiders[at].worker, self.outsiders[at].key);
+        if self.random.one_in(4) {
+            self.exit(at);
+            return;
+        }
+        let channel = ["a", "b", "c", "d", "", "nobody's"][self.random.below(6)];
+        for _ in 0..self.random.below(40) {
+            if !self.hubs[worker].outsider_has_credit(key) {
+                return;
+            }
+            // Somebody on any worker, who may have gone and whose place somebody else may have.
+            let left_out = self.random.one_in(2).then(|| {
+                let mut everybody = self.clients.iter().chain(&self.gone);
+                let number = self.random.0 as usize % (self.clients.len() + self.gone.len()).max(1);
+                everybody.nth(number).map(|client| (client.publisher, client.number))
+            });
+            let left_out = left_out.flatten();
+            *sequence += 1;
+            let message = (OUTSIDE + *sequence, *sequence);
+            let filler = "x".repeat(if self.random.one_in(100) { 70_000 } else { 5 });
+            let data = format!("\"{} {} {filler}\"", message.0, message.1);
+            let encoded = crate::protocol::encode_name(channel);
+            let left = left_out.map(|(publisher, _)| publisher);
+            let said =
+                outsider::Message { channel, encoded: &encoded, data: &data, left_out: left };
+            self.hubs[worker].publish_from_outside(key, &said);
+            let kept_out = left_out.map(|(_, number)| number);
+            self.outsiders[at].messages.push((message, kept_out));
+            for client in &mut self.clients {
+                if client.open
+                    && kept_out != Some(client.number)
+                    && client.channels.iter().any(|c| **c == *channel)
+                {
+                    client.owed.entry(channel.to_owned()).or_default().push(message);
+                }
+            }
+        }
+    }
+
+    /// An outsider goes, with its receipts where they are all there; without them its messages go their way.
+    fn exit(&mut self, at: usize) {
+        let outside = self.outsiders.swap_remove(at);
+        let hub = &mut self.hubs[outside.worker];
+        if let Some(reached) = hub.reached(outside.key) {
+            assert_eq!(reached.len(), outside.messages.len());
+            for ((message, left_out), reached) in outside.messages.into_iter().zip(reached) {
+                self.receipts.insert(message, (reached, left_out));
+            }
+        } else if !self.ending && self.random.one_in(2) {
+            self.outsiders.push(outside);
+            return;
+        }
+        hub.exit(outside.key);
     }
 
     fn join(&mut self) {
@@ -80,10 +171,12 @@ impl World {
             number,
             worker,
             key,
+            publisher: self.hubs[worker].publisher(key),
             channels,
             open: false,
             written: Vec::new(),
             received: BTreeMap::new(),
+            heard_late: BTreeMap::new(),
             owed: BTreeMap::new(),
         });
         self.note_open();
@@ -130,7 +223,24 @@ impl World {
     fn leave(&mut self) {
         if !self.clients.is_empty() {
             let at = self.random.below(self.clients.len());
-            let client = self.clients.swap_remove(at);
+            let mut client = self.clients.swap_remove(at);
+            // What waits for it has reached it, though it goes.
+            let waiting = self.hubs[client.worker].with_queue(client.key, |queue, pool| {
+                let mut slices = vec![IoSlice::new(&[]); 20_000];
+                let count = queue.slices(&mut slices, pool);
+                slices[..count].iter().flat_map(|s| s.to_vec()).collect::<Vec<u8>>()
+            });
+            assert_eq!(waiting.len(), self.hubs[client.worker].queue(client.key).bytes());
+            let heard = std::mem::take(&mut client.received);
+            client.written.extend(waiting);
+            read_frames(&mut client);
+            assert!(client.written.is_empty(), "whole frames");
+            count_outside(&mut self.reached, &heard);
+            count_outside(&mut self.reached, &client.received);
+            for (channel, messages) in client.received.split_off("") {
+                client.heard_late.entry(channel).or_default().extend(messages);
+            }
+            client.received = heard;
             self.hubs[client.worker].leave(client.key);
             self.gone.push(client);
         }
@@ -152,6 +262,7 @@ impl World {
         self.hubs[worker].take_dirty(&mut dirty);
         self.hubs[worker].take_opened();
         self.hubs[worker].take_credited();
+        self.hubs[worker].take_stirred();
     }
 
     fn move_mail(&mut self, from: usize, to: usize, most: usize) {
@@ -181,10 +292,12 @@ impl World {
     fn step(&mut self, sequence: &mut u32) {
         let workers = self.hubs.len();
         match self.random.below(100) {
+            0 if self.random.one_in(3) => self.enter(),
             0..2 => self.join(),
             2 if self.random.one_in(60) => self.leave_all(sequence),
             2 => self.leave(),
-            3..50 => self.publish(sequence),
+            3..10 => self.publish_from_outside(sequence),
+            10..50 => self.publish(sequence),
             50..65 => {
                 let worker = self.random.below(workers);
                 self.end_turn(worker);
@@ -235,7 +348,34 @@ impl World {
         }
     }
 
+    /// What outsiders are told is what has happened: a message has come into as many queues as it is said to have
+    /// reached, and never to whom it leaves out.
+    fn check_receipts(&mut self, seed: u64) {
+        while !self.outsiders.is_empty() {
+            let before = self.receipts.len() + self.outsiders[0].messages.len();
+            self.exit(0);
+            assert_eq!(self.receipts.len(), before, "seed {seed}: all receipts are there");
+        }
+        for client in &self.clients {
+            count_outside(&mut self.reached, &client.received);
+        }
+        for (message, (told, left_out)) in &self.receipts {
+            let reached = self.reached.get(message).copied().unwrap_or_default();
+            assert_eq!(*told, reached, "seed {seed}: {message:?}");
+            let Some(left_out) = left_out else { continue };
+            let everybody = self.clients.iter().chain(&self.gone);
+            for client in everybody.filter(|client| client.number == *left_out) {
+                let mut heard = client.received.values().chain(client.heard_late.values());
+                assert!(!heard.any(|all| all.contains(message)), "seed {seed}: {message:?}");
+            }
+        }
+        for hub in &self.hubs {
+            assert!(hub.outsiders.is_empty() && hub.stirred.is_empty(), "seed {seed}");
+        }
+    }
+
     fn check(&mut self, seed: u64) {
+        self.check_receipts(seed);
         for client in &self.clients {
             assert!(client.open, "seed {seed}: everybody opens in the end");
             let unanswered = self.hubs[client.worker].members[client.key as usize].unanswered;
@@ -318,12 +458,20 @@ fn read_frames(client: &mut Client) {
         let mut words = json["data"].as_str().expect("data").split(' ');
         let mut number = || words.next().expect("two numbers").parse::<u32>().expect("a number");
         let message: Message = (number(), number());
-        assert_eq!(json["issuer"].as_str(), Some(message.0.to_string().as_str()));
+        let issuer = (message.0 < OUTSIDE).then(|| message.0.to_string());
+        assert_eq!(json["issuer"].as_str(), issuer.as_deref());
         client.received.entry(channel.to_owned()).or_default().push(message);
     }
 }
 
-fn run(workers: usize, seed: u64, steps: usize) -> u32 {
+/// Counts the messages of outsiders.
+fn count_outside(reached: &mut HashMap<Message, u32>, received: &BTreeMap<String, Vec<Message>>) {
+    for message in received.values().flatten().filter(|message| message.0 >= OUTSIDE) {
+        *reached.entry(*message).or_default() += 1;
+    }
+}
+
+fn run(workers: usize, seed: u64, steps: usize) -> (u32, usize) {
     let mut world = World::new(workers, seed);
     let mut sequence = 0;
     for _ in 0..4 {
@@ -334,18 +482,21 @@ fn run(workers: usize, seed: u64, steps: usize) -> u32 {
     }
     world.finish();
     world.check(seed);
-    sequence
+    (sequence, world.receipts.values().filter(|(reached, _)| *reached > 1).count())
 }
 
 #[test]
 fn every_subscriber_of_a_channel_hears_all_of_it_once_and_in_one_order() {
-    let mut published = 0;
+    let (mut published, mut receipts) = (0, 0);
     for workers in 1..=5 {
         for seed in 1..=20 {
-            published += run(workers, seed * 7919 + workers as u64, 1_500);
+            let (messages, told) = run(workers, seed * 7919 + workers as u64, 1_500);
+            published += messages;
+            receipts += told;
         }
     }
     assert!(published > 15_000, "only {published} messages");
+    assert!(receipts > 1_000, "only {receipts} messages of outsiders reached several");
 }
 
 #[test]

@@ -26,8 +26,7 @@ use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
-use crate::connection::{Connection, Connections};
-use crate::connection::{Settings, View};
+use crate::connection::{Connection, Connections, Settings};
 use crate::http::front::Shared;
 use crate::http::inquiry::{self, Everyone, Inquiries};
 use crate::http::rules::Rules;
@@ -38,9 +37,6 @@ use crate::hub::placement::Placement;
 use mailbox::{Envelope, Mailbox};
 pub use workers::{Broken, Workers};
 use workers::{Command, NewApplication};
-
-/// Connections that are listed in one go, before everybody else has a turn: some ten microseconds.
-const LISTED_A_TURN: usize = 64;
 
 /// What a worker begins with.
 struct Start {
@@ -137,15 +133,13 @@ async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
                     connections.cut(&connection);
                 }
             }
-            Command::List(answer) => {
-                spawn_local(list(connections.clone(), answer));
+            Command::Load(answer) => {
+                let connections = connections.clone();
+                // Whoever asked may have given up.
+                spawn_local(async move { drop(answer.send(connections.load().await)) });
             }
-            Command::Close(id, answer) => {
-                let found = connections.find(id);
-                if let Some(connection) = &found {
-                    connections.close(connection, CloseReason::Administrator);
-                }
-                let _ = answer.send(found.is_some());
+            Command::Readers(names, answer) => {
+                let _ = answer.send(connections.readers(&names));
             }
         }
     }
@@ -166,17 +160,6 @@ async fn withdraw(front: Rc<Front>, over: Duration) {
 /// The connections whose key these rules do not accept.
 fn withdrawn(connections: &Connections, rules: &Rules) -> impl Iterator<Item = Rc<Connection>> {
     connections.snapshot().into_iter().filter(|connection| !rules.accept_key_of(connection))
-}
-
-/// Describes every connection, a few a turn.
-async fn list(connections: Rc<Connections>, answer: tokio::sync::oneshot::Sender<Vec<View>>) {
-    let mut views = Vec::new();
-    for some in connections.snapshot().chunks(LISTED_A_TURN) {
-        views.extend(some.iter().filter_map(|connection| connections.view(connection)));
-        tokio::task::yield_now().await;
-    }
-    // Whoever asked may have given up.
-    let _ = answer.send(views);
 }
 
 /// Once a second: shows that this worker turns, says what the log has left out, and ends connections with

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 use super::{Start, mailbox, run};
 use crate::config::MOST_WORKERS;
-use crate::connection::{Application, Settings, View};
+use crate::connection::load::Load;
+use crate::connection::{Application, Settings};
 use crate::http::Newcomer;
 use crate::http::front::Shared;
 use crate::http::inquiry::{self, Everyone};
@@ -60,10 +60,10 @@ pub enum Command {
     },
     /// Cut what is left.
     Cut,
-    /// Describe every connection.
-    List(oneshot::Sender<Vec<View>>),
-    /// Close the connection of this id with 4002; whether it was here.
-    Close(Uuid, oneshot::Sender<bool>),
+    /// Tell whom there is most to do with.
+    Load(oneshot::Sender<Load>),
+    /// How many connections read each of these channels.
+    Readers(Arc<[Arc<str>]>, oneshot::Sender<Vec<usize>>),
 }
 
 /// Makes the application of a worker, on its thread.
@@ -219,20 +219,24 @@ impl Workers {
         }
     }
 
-    /// Describes every connection, by worker.
+    /// Whom each worker has most to do with.
     ///
     /// # Errors
     /// Where workers do not answer in time.
-    pub async fn list(&self) -> Result<Vec<Vec<View>>, Unanswered> {
-        self.ask_all(Command::List).await
+    pub async fn load(&self) -> Result<Vec<Load>, Unanswered> {
+        self.ask_all(Command::Load).await
     }
 
-    /// Closes the connection of this id with 4002; whether it was there.
+    /// How many connections read each of these channels, over all workers.
     ///
     /// # Errors
     /// Where workers do not answer in time.
-    pub async fn close(&self, id: Uuid) -> Result<bool, Unanswered> {
-        Ok(self.ask_all(|answer| Command::Close(id, answer)).await?.contains(&true))
+    pub async fn readers(&self, names: Arc<[Arc<str>]>) -> Result<Vec<usize>, Unanswered> {
+        let mut sum = vec![0; names.len()];
+        for readers in self.ask_all(|answer| Command::Readers(names.clone(), answer)).await? {
+            sum.iter_mut().zip(readers).for_each(|(sum, readers)| *sum += readers);
+        }
+        Ok(sum)
     }
 
     /// Waits for the threads to end after the last command. One that is stuck is left behind after this time.

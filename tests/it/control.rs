@@ -248,6 +248,103 @@ fn connections_are_listed_and_one_can_be_closed() {
 }
 
 #[test]
+fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
+    let steered = Steered::with("limits.max_connections = 2000");
+    let open = |claims: &str| steered.server.open(&token(claims));
+    let jane = open(r#"{"sub":"jane","read":["news"],"write":["chat"]}"#);
+    let also = open(r#"{"sub":"jane","read":["new\u001b"]}"#);
+    let mut john = open(r#"{"sub":"john","read":["news","chat"]}"#);
+    let found = |words: &[&str]| {
+        let list = steered.json(&[&["connections"], words].concat());
+        list.as_array().expect("an array").len()
+    };
+    assert_eq!(found(&[]), 3);
+    assert_eq!(found(&["--subject", "jane"]), 2);
+    assert_eq!(found(&["--channel", "chat"]), 2);
+    assert_eq!(found(&["--channel", "chat", "--subject", "john"]), 1);
+    assert_eq!(found(&["--peer", "127.0.0.1"]), 3);
+    assert_eq!(found(&["--peer", "unix"]), 0);
+    let wrong = steered.run(&["connections", "--peer", "jane"]);
+    assert!(wrong.code == Some(70) && wrong.err.contains("peer has to be"), "{wrong:?}");
+
+    let table = steered.run(&["channels"]);
+    let lines: Vec<&str> = table.out.lines().collect();
+    let expected = [
+        "SUBSCRIBERS  CHANNEL",
+        "1            chat",
+        "1            new\\u{1b}",
+        "2            news",
+    ];
+    assert_eq!(lines, expected);
+    let news = steered.json(&["channels", "--prefix", "news"]);
+    assert_eq!(news, serde_json::json!([{ "channel": "news", "subscribers": 2 }]));
+
+    let closed = steered.run(&["disconnect", "--subject", "jane"]);
+    assert_eq!((closed.code, &*closed.out), (Some(0), "2\n"), "{closed:?}");
+    steered
+        .server
+        .logs("whose", |line| line.contains("control_disconnect") && line.contains("subject=jane"));
+    jane.closed_with(4002);
+    also.closed_with(4002);
+    john.round_trip();
+    assert_eq!(steered.run(&["disconnect"]).code, Some(64));
+    // More than one page.
+    let many: Vec<_> = (0..1100).map(|_| steered.server.subscriber(&["many"])).collect();
+    assert_eq!(found(&["--channel", "many"]), 1100);
+    drop(many);
+}
+
+#[test]
+fn publishing_by_http_tells_how_many_have_heard_it() {
+    let steered = Steered::with("");
+    let mut one = steered.server.subscriber(&["a"]);
+    let mut two = steered.server.open(&grant(&["a"], &["b"]));
+    let mut listener = steered.server.subscriber(&["b"]);
+    two.publish("b", "x");
+    let id = listener.hears("b", "x");
+    let done = steered.run(&["publish", "--count", "a", "Hello"]);
+    assert_eq!((done.code, &*done.out), (Some(0), "2\n"), "{done:?}");
+    let done = steered.run(&["publish", "--count", "--exclude", &id, "a", "\u{1b}"]);
+    assert_eq!((done.code, &*done.out), (Some(0), "1\n"), "{done:?}");
+    // Without --count nothing is printed.
+    let done = steered.run(&["publish", "a", "quiet"]);
+    assert_eq!((done.code, &*done.out), (Some(0), ""), "{done:?}");
+    for data in ["Hello", "\u{1b}", "quiet"] {
+        one.hears("a", data);
+    }
+    two.hears("a", "Hello");
+    two.hears("a", "quiet");
+    // At a listener, with a token; lines come in their order.
+    let url = format!("http://{}/", steered.server.address());
+    let with_token = |claims: &str, words: &[&str]| {
+        let mut command = philote(words);
+        command.args(["--url", &url]).env("PHILOTE_TOKEN", token(claims));
+        command
+    };
+    let lines: String = (0..500).map(|number| format!("{number}\n")).collect();
+    let input = steered.dir.write("lines", &lines);
+    let mut command = with_token(r#"{"api":true,"write":["a"]}"#, &["publish", "--count", "a"]);
+    let output = command.stdin(fs::File::open(input).expect("a file")).output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2\n".repeat(500), "{output:?}");
+    for number in 0..500 {
+        one.hears("a", &number.to_string());
+    }
+    let told_of = |claims: &str, words: &[&str]| told(&mut with_token(claims, words));
+    let refused = told_of(r#"{"write":["a"]}"#, &["publish", "--count", "a", "x"]);
+    assert!(refused.code == Some(77) && refused.err.contains("claim api"), "{refused:?}");
+    assert_eq!(told_of("{}", &["publish", "--exclude", &id, "a", "x"]).code, Some(64));
+    // The lists too.
+    let listed = told_of(r#"{"manage":true}"#, &["channels", "--json"]);
+    assert!(listed.out.contains(r#"{"channel":"a","subscribers":2}"#), "{listed:?}");
+    let refused = told_of(r#"{"api":true}"#, &["connections"]);
+    assert!(refused.code == Some(77) && refused.err.contains("claim manage"), "{refused:?}");
+    let closed = told_of(r#"{"manage":true}"#, &["disconnect", &id]);
+    assert_eq!(closed.code, Some(0), "{closed:?}");
+    let mut without = philote(&["channels", "--url", &url]);
+    assert_eq!(told(&mut without).code, Some(64));
+}
+
+#[test]
 fn drain_is_the_polite_stop() {
     let steered = Steered::with("");
     let mut client = steered.server.open(&grant(&["c"], &["c"]));

@@ -5,6 +5,8 @@
 mod support;
 
 mod activation;
+mod api;
+mod attacks;
 mod bounds;
 mod browser;
 mod closing;
@@ -28,6 +30,7 @@ mod proofs;
 mod proxied;
 mod proxy_protocol;
 mod public_keys;
+mod rates;
 mod readme;
 mod refusals;
 mod reload;
@@ -36,4 +39,5 @@ mod secrets;
 mod tokens;
 mod units;
 mod vanished;
+mod watch;
 mod welcome;

@@ -15,9 +15,10 @@ use philote::connection::close::CloseReason;
 use philote::protocol::Malformed;
 
 use crate::support::client::Client;
+use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect};
 use crate::support::server::{Server, Setup};
-use crate::support::token::{grant, signed, token};
+use crate::support::token::{SECRET, grant, signed, token};
 use crate::support::tools::require_tool;
 use shell::Shell;
 use text::{block, inline_code, parts, readme, table, with};
@@ -65,6 +66,12 @@ fn every_block_is_known() {
         "python private",
         "js private",
         "go private",
+        "sh publish",
+        "json published",
+        "sh batch",
+        "json batched",
+        "sh look",
+        "sh socket",
         "toml",
         "sh check",
         "env file",
@@ -90,6 +97,7 @@ fn every_block_is_known() {
         "toml metrics",
         "sh control",
         "toml proxy",
+        "toml strangers",
         "sh image",
         "env container",
         "yaml kubernetes",
@@ -234,6 +242,18 @@ fn the_configuration_is_good_and_holds_what_it_says() {
     let out = done.well();
     assert!(out.contains("limits.max_connections = 10000  # config.toml:5:"), "{out}");
     assert!(out.contains(&format!("auth.secret_file = {secret:?}")), "{out}");
+}
+
+#[test]
+fn the_limits_for_strangers_are_good_and_raise_no_warning() {
+    let shell = Shell::new();
+    shell.dir.write("config.toml", &block("toml strangers"));
+    let done = shell.set("SECRET", SECRET).run("philote check --config config.toml --print");
+    assert_eq!(done.err, "", "{done:?}");
+    let out = done.well();
+    for limit in ["max_connections_per_ip = 200", "bytes_per_second = \"256KiB\""] {
+        assert!(out.contains(&format!("limits.{limit}  # config.toml:")), "{out}");
+    }
 }
 
 /// A file with a secret, beside the shell's others.
@@ -424,11 +444,71 @@ fn the_claims_that_are_shown_open_a_connection() {
 #[test]
 fn plain_requests_are_answered_as_listed() {
     let server = Server::start();
-    let api = token(r#"{"api":true}"#);
-    for row in table("request") {
-        let path = row[0].trim_matches('`').strip_prefix("GET ").expect("GET");
-        assert_eq!(server.ask(&Request::get(path).bearer(&api)).status, 200, "{path}");
+    let mut client = server.open(&grant(&["news"], &["news"]));
+    let mut other = server.subscriber(&["news"]);
+    client.publish("news", "who am I?");
+    let id = other.hears("news", "who am I?");
+    let rows = table("request");
+    assert!(rows.len() > 5);
+    for row in rows {
+        let (method, path) = row[0].trim_matches('`').split_once(' ').expect("a method, a path");
+        let mut request = Request::new(method, &path.replace("ID", &id));
+        if method == "POST" {
+            request = request.body("application/json", block("json publish"));
+        }
+        let claims: Vec<&str> = row[1].split(", ").map(|claim| claim.trim_matches('`')).collect();
+        // Each claim is needed, and no other.
+        for left_out in claims.iter().filter(|claim| !claim.is_empty()) {
+            let others: Vec<&str> = claims.iter().filter(|one| *one != left_out).copied().collect();
+            let answer = server.ask(&request.clone().bearer(&with_claims(&others)));
+            assert_eq!(answer.status, 403, "{path} without {left_out}: {answer:?}");
+        }
+        let answer = server.ask(&request.bearer(&with_claims(&claims)));
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
+}
+
+/// A token with these claims, `write` for news.
+fn with_claims(claims: &[&str]) -> String {
+    let claims = claims.iter().filter(|claim| !claim.is_empty()).map(|claim| match *claim {
+        "write" => r#""write":["news"]"#.to_owned(),
+        claim => format!("\"{claim}\":true"),
+    });
+    token(&format!("{{{}}}", claims.collect::<Vec<_>>().join(",")))
+}
+
+#[test]
+fn the_api_answers_curl_as_it_stands() {
+    if require_tool("curl", "apt install curl").is_none() {
+        return;
+    }
+    let dir = Dir::new();
+    let socket = dir.path().join("control.sock").display().to_string();
+    let config = format!("[control]\nsocket = \"{socket}\"");
+    let server = Setup::new(&config).without_secret().start();
+    let shell = Shell::beside(&server);
+    let run = |name: &str| {
+        let commands = with(&block(name), "127.0.0.1:6380", &server.address().to_string());
+        shell.run(&commands).well()
+    };
+    let mut listener = on_news(&server);
+    assert_eq!(run("sh publish"), block("json published"));
+    listener.hears("news", "Hello");
+    assert_eq!(run("sh batch"), block("json batched"));
+    listener.hears("news", "one");
+    let jane = server.open(&signed("HS256", r#"{"sub":"user-42"}"#, ""));
+    let out = run("sh look");
+    let [connections, channels, closed] = &out.lines().collect::<Vec<_>>()[..] else {
+        panic!("three answers: {out}");
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(json(connections)["total"], 1, "{connections}");
+    let news = serde_json::json!({ "channels": [{ "channel": "news", "subscribers": 1 }] });
+    assert_eq!(json(channels), news);
+    assert_eq!(json(closed), serde_json::json!({ "disconnected": 1 }));
+    jane.closed_with(4002);
+    let out = shell.run(&with(&block("sh socket"), "/run/philote/control.sock", &socket)).well();
+    assert_eq!(json(&out), news);
 }
 
 #[test]
@@ -459,6 +539,9 @@ fn refusals_have_the_statuses_that_are_listed() {
     let full = server.refuses_token(&grant(&["c"], &[]));
     assert!(full.header("retry-after").is_some(), "{full:?}");
     provoked.insert(full.status);
+    let few = Server::with("[limits]\nmax_connections_per_ip = 1");
+    let _first = few.subscriber(&["c"]);
+    provoked.insert(few.refuses_token(&grant(&["c"], &[])).status);
 
     let rows = table("status");
     let listed: BTreeSet<u16> =
@@ -477,6 +560,7 @@ fn the_close_codes_are_those_of_the_server() {
         CloseReason::TooBig,
         CloseReason::Fault,
         CloseReason::SlowConsumer,
+        CloseReason::TooFast,
         CloseReason::Administrator,
     ];
     let rows = table("code");

@@ -66,6 +66,15 @@ impl Request {
         self
     }
 
+    /// With a body of this media type.
+    pub(crate) fn body(self, media_type: &str, body: impl Into<Vec<u8>>) -> Request {
+        let body = body.into();
+        let request = self
+            .header("Content-Type", media_type)
+            .header("Content-Length", &body.len().to_string());
+        Request { body, ..request }
+    }
+
     pub(crate) fn version(mut self, version: &str) -> Request {
         self.version = version.into();
         self

@@ -15,6 +15,7 @@ pub(crate) mod server;
 pub(crate) mod stuck;
 pub(crate) mod token;
 pub(crate) mod tools;
+pub(crate) mod watch;
 
 use std::time::{Duration, Instant};
 

@@ -388,13 +388,7 @@ impl Server {
 
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
-            .expect("the server's /proc/PID/status");
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-            .and_then(|count| count.trim().parse().ok())
-            .expect("VmRSS")
+        resident(self.pid())
     }
 
     /// The user that it runs as, which the kernel says.
@@ -509,6 +503,17 @@ impl Log {
             line.clear();
         }
     }
+}
+
+/// The memory that a process has, in KiB.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .expect("the server's /proc/PID/status");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .and_then(|count| count.trim().parse().ok())
+        .expect("VmRSS")
 }
 
 /// The addresses in `STATUS=listening on A, B; ...`.

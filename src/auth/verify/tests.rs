@@ -42,6 +42,7 @@ fn a_token_grants_what_it_says_under_each_algorithm() {
         read: vec!["b".into(), "a".into(), "b".into()],
         write: vec!["a".into()],
         api: true,
+        manage: true,
         subject: Some("someone".into()),
         expires: Some(NOW + 1),
         ..Claims::default()
@@ -50,7 +51,7 @@ fn a_token_grants_what_it_says_under_each_algorithm() {
         let grants = judge(&sign(&claims, SECRET, algorithm).unwrap()).unwrap();
         assert_eq!(names(&grants.read), ["b", "a"], "{algorithm:?}");
         assert_eq!(names(&grants.write), ["a"]);
-        assert!(grants.api);
+        assert!(grants.api && grants.manage);
         assert_eq!(grants.subject.as_deref(), Some("someone"));
         assert_eq!(grants.expires, Some(NOW + 1));
     }
@@ -118,6 +119,8 @@ fn claims_of_a_wrong_type_or_standing_twice_are_named() {
         (br#"{"write":true}"#, WrongType(Claim::Write)),
         (br#"{"api":"true"}"#, WrongType(Claim::Api)),
         (br#"{"api":1}"#, WrongType(Claim::Api)),
+        (br#"{"manage":1}"#, WrongType(Claim::Manage)),
+        (br#"{"manage":true,"manage":true}"#, Repeated(Claim::Manage)),
         (br#"{"exp":"1900000000"}"#, WrongType(Claim::Exp)),
         (br#"{"nbf":[1]}"#, WrongType(Claim::Nbf)),
         (br#"{"iat":{}}"#, WrongType(Claim::Iat)),

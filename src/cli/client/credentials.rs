@@ -20,7 +20,7 @@ const LIFETIME: u64 = 60;
 const LONGEST: u64 = 64 << 10;
 
 /// A token for this server. `Debug` masks it.
-pub(super) struct Token {
+pub(in crate::cli) struct Token {
     text: String,
     origin: String,
     /// Whether it was made here.
@@ -42,7 +42,7 @@ impl Token {
         Ok(Self { text: text.into(), origin, is_minted: false })
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::cli) fn as_str(&self) -> &str {
         &self.text
     }
 
@@ -88,6 +88,7 @@ pub(super) fn mint(loaded: &Loaded, needs: Needs<'_>) -> Result<Token, Failure> 
     let claims = Claims {
         read: needs.read.to_vec(),
         write: needs.write.to_vec(),
+        api: needs.api,
         expires: Some(now() + LIFETIME),
         ..Claims::default()
     };

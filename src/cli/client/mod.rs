@@ -13,7 +13,7 @@ mod session;
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::configuration::Configuration;
 use super::escape::escaped;
@@ -26,7 +26,7 @@ pub(super) use handshake::connect;
 pub(super) use server::Server;
 pub(super) use session::{Receiving, Sending, close};
 
-use credentials::Token;
+pub(super) use credentials::Token;
 
 /// Which server, and with which token.
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,8 @@ pub(super) struct Client {
 pub(super) struct Needs<'a> {
     pub(super) read: &'a [String],
     pub(super) write: &'a [String],
+    /// Whether it is done by HTTP.
+    pub(super) api: bool,
 }
 
 impl Client {
@@ -79,30 +81,7 @@ impl Client {
         W: FnOnce(Sending, Receiving) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
-        let url = match &self.url {
-            Some(url) => Some(url.clone()),
-            None => variable("PHILOTE_URL")?,
-        };
-        let token = match &self.token_file {
-            Some(path) => Some(credentials::read(path)?),
-            None => variable("PHILOTE_TOKEN")?.map(Token::given).transpose()?,
-        };
-        let mut loaded = None;
-        if url.is_none() || token.is_none() {
-            loaded = Some(configuration.load()?);
-        }
-        let server = match (&url, &loaded) {
-            (Some(url), _) => Server::parse(url)?,
-            (None, Some(loaded)) => Server::of(&loaded.config)?,
-            (None, None) => return Err(Failure::Internal("nothing says which server".into())),
-        };
-        let token = match (token, &loaded) {
-            (Some(token), _) => token,
-            (None, Some(loaded)) => credentials::mint(loaded, needs)?,
-            (None, None) => return Err(Failure::Internal("nothing says which token".into())),
-        };
-        self.explain(format_args!("{}", token.origin()));
-        grants_suffice(&token, needs)?;
+        let (server, token) = self.resolve(configuration, needs)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -115,6 +94,50 @@ impl Client {
         // A look-up of a name that still runs is not waited for.
         runtime.shutdown_background();
         done
+    }
+
+    /// Which server, and the token for it.
+    ///
+    /// # Errors
+    /// Those of the arguments, the configuration and the token.
+    pub(super) fn resolve(
+        &self,
+        configuration: &Configuration,
+        needs: Needs<'_>,
+    ) -> Result<(Server, Token), Failure> {
+        let url = match &self.url {
+            Some(url) => Some(url.clone()),
+            None => variable("PHILOTE_URL")?,
+        };
+        let token = given_token(self.token_file.as_deref())?;
+        let mut loaded = None;
+        if url.is_none() || token.is_none() {
+            loaded = Some(configuration.load()?);
+        }
+        let server = match (&url, &loaded) {
+            (Some(url), _) => Server::of_http(url)?,
+            (None, Some(loaded)) => Server::of(&loaded.config)?,
+            (None, None) => return Err(Failure::Internal("nothing says which server".into())),
+        };
+        let token = match (token, &loaded) {
+            (Some(token), _) => token,
+            (None, Some(loaded)) => credentials::mint(loaded, needs)?,
+            (None, None) => return Err(Failure::Internal("nothing says which token".into())),
+        };
+        self.explain(format_args!("{}", token.origin()));
+        grants_suffice(&token, needs)?;
+        Ok((server, token))
+    }
+}
+
+/// The token of this file, else that in `$PHILOTE_TOKEN`, if there is one.
+///
+/// # Errors
+/// Where it cannot be read, or is none.
+pub(super) fn given_token(file: Option<&Path>) -> Result<Option<Token>, Failure> {
+    match file {
+        Some(path) => credentials::read(path).map(Some),
+        None => variable("PHILOTE_TOKEN")?.map(Token::given).transpose(),
     }
 }
 

@@ -91,6 +91,19 @@ impl Server {
         })
     }
 
+    /// The same, where `http://` is written for `ws://`.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(in crate::cli) fn of_http(url: &str) -> Result<Self, Failure> {
+        match url.get(..7) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
+                Self::parse(&format!("ws://{}", &url[7..]))
+            }
+            _ => Self::parse(url),
+        }
+    }
+
     /// The first listener of a configuration, of those that are not for proxies alone where there are others;
     /// loopback where it is a wildcard.
     ///

@@ -20,7 +20,7 @@ use crate::daemon::ask::{ReloadOutcome, Reloaded};
 use crate::paths;
 
 /// How long an answer may take that the server only has to look up.
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 /// How long a reload may take: it waits for every worker, and for the reload before it.
 const RELOAD: Duration = Duration::from_secs(60);
 
@@ -54,6 +54,11 @@ struct Fault {
 }
 
 impl Control {
+    /// Whether the arguments say where it is.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// Whether the user has said where it is.
     pub(super) fn is_named(&self) -> bool {
         self.socket.is_some() || place::variable("PHILOTE_CONTROL").is_some()
@@ -69,7 +74,7 @@ impl Control {
     /// # Errors
     /// Where no server answers, or it has something against it.
     pub(super) fn get(&self, path: &str) -> Result<Told, Failure> {
-        self.ask(Method::GET, path, SOON)
+        self.send(Method::GET, path)
     }
 
     /// Another method, answered as fast.
@@ -77,11 +82,19 @@ impl Control {
     /// # Errors
     /// Like [`Control::get`].
     pub(super) fn send(&self, method: Method, path: &str) -> Result<Told, Failure> {
-        self.ask(method, path, SOON)
+        request::run(self.ask(&Question::new(method, path), SOON))
     }
 
-    fn ask(&self, method: Method, path: &str, patience: Duration) -> Result<Told, Failure> {
-        self.try_ask(method, path, patience)?.ok_or_else(|| self.no_server())?.or_failure()
+    /// Asks anything.
+    ///
+    /// # Errors
+    /// Like [`Control::get`].
+    pub(super) async fn ask(
+        &self,
+        question: &Question,
+        patience: Duration,
+    ) -> Result<Told, Failure> {
+        self.try_ask(question, patience).await?.ok_or_else(|| self.no_server())?.or_failure()
     }
 
     /// `POST /reload` or `/check`; `None` where no server listens.
@@ -89,7 +102,8 @@ impl Control {
     /// # Errors
     /// Where one listens and does not answer as it should, or we may not ask.
     pub(super) fn reload(&self, path: &str) -> Result<Option<ReloadOutcome>, Failure> {
-        let Some(told) = self.try_ask(Method::POST, path, RELOAD)? else { return Ok(None) };
+        let question = Question::new(Method::POST, path);
+        let Some(told) = request::run(self.try_ask(&question, RELOAD))? else { return Ok(None) };
         let outcome = match told.0.status {
             StatusCode::UNPROCESSABLE_ENTITY => {
                 ReloadOutcome::Rejected(told.read::<Fault>()?.faults)
@@ -100,30 +114,24 @@ impl Control {
         Ok(Some(outcome))
     }
 
-    fn try_ask(
+    async fn try_ask(
         &self,
-        method: Method,
-        path: &str,
+        question: &Question,
         patience: Duration,
     ) -> Result<Option<Told>, Failure> {
         let socket = self.path();
         let at = |why: &str| format!("{}: {why}", escaped(&socket.to_string_lossy()));
-        let question = Question { method, path: path.into() };
-        request::run(async {
-            let asked = async {
-                let stream = match UnixStream::connect(&socket).await {
-                    Ok(stream) => stream,
-                    Err(error) => return self.unreachable(&error).map_or(Ok(None), Err),
-                };
-                let answer = request::send(stream, "localhost", &question).await;
-                answer
-                    .map(|answer| Some(Told(answer)))
-                    .map_err(|why| Failure::Unavailable(at(&why)))
+        let asked = async {
+            let stream = match UnixStream::connect(&socket).await {
+                Ok(stream) => stream,
+                Err(error) => return self.unreachable(&error).map_or(Ok(None), Err),
             };
-            timeout(patience, asked).await.unwrap_or_else(|_| {
-                let why = format!("no answer within {} s", patience.as_secs());
-                Err(Failure::Unavailable(at(&why)))
-            })
+            let answer = request::send(stream, "localhost", question).await;
+            answer.map(|answer| Some(Told(answer))).map_err(|why| Failure::Unavailable(at(&why)))
+        };
+        timeout(patience, asked).await.unwrap_or_else(|_| {
+            let why = format!("no answer within {} s", patience.as_secs());
+            Err(Failure::Unavailable(at(&why)))
         })
     }
 
@@ -153,6 +161,10 @@ impl Control {
 }
 
 impl Told {
+    pub(super) fn new(answer: Answer) -> Self {
+        Self(answer)
+    }
+
     /// The answer's JSON.
     ///
     /// # Errors
@@ -168,7 +180,11 @@ impl Told {
         String::from_utf8_lossy(&self.0.body).trim_end().to_owned()
     }
 
-    fn or_failure(self) -> Result<Told, Failure> {
+    /// Itself, where it is not an error.
+    ///
+    /// # Errors
+    /// What the server has against it.
+    pub(super) fn or_failure(self) -> Result<Told, Failure> {
         if self.0.status.is_success() {
             return Ok(self);
         }
@@ -179,6 +195,9 @@ impl Told {
         };
         Err(match status {
             StatusCode::NOT_FOUND => Failure::No(reason),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Failure::NotPermitted(format!("the server refuses: {reason}"))
+            }
             StatusCode::CONFLICT => Failure::Draining(reason),
             StatusCode::SERVICE_UNAVAILABLE => Failure::Unavailable(reason),
             _ => Failure::Internal(format!("the server refuses: {reason}")),

@@ -16,6 +16,26 @@ pub(super) static KEYS: &[Key] = &[
               is lowered.",
     },
     Key {
+        path: "limits.max_connections_per_ip",
+        other_variables: &[],
+        field: Field::OptionalCount(lens!(limits.max_connections_per_ip), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "WebSocket connections of one address at once, of an IPv6 address those of its whole /64; \
+              more are answered 429. Many people can share one address: leave room for them. Behind a \
+              proxy set proxy.trusted first; what is trusted there is not limited itself.",
+    },
+    Key {
+        path: "limits.handshakes_per_second_per_ip",
+        other_variables: &[],
+        field: Field::OptionalCount(lens!(limits.handshakes_per_second_per_ip), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Handshakes of one address, or /64, in a second; after a silence so many may come at once. \
+              More are answered 429 before their token is looked at. Requests to /api whose token is \
+              refused count too.",
+    },
+    Key {
         path: "limits.max_pending",
         other_variables: &[],
         field: Field::Count(lens!(limits.max_pending), 1..=1_000_000),
@@ -81,5 +101,25 @@ pub(super) static KEYS: &[Key] = &[
         doc: "What may wait for one connection whose socket takes nothing. More than that for a \
               second, or sixteen times as much at once, and it is a slow consumer. Twice \
               max_message_size or more.",
+    },
+    Key {
+        path: "limits.messages_per_second",
+        other_variables: &[],
+        field: Field::OptionalCount(lens!(limits.messages_per_second), 1..=1_000_000),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Messages, pings and pongs from one connection in a second; after a silence so many may \
+              come at once. Who sends more is read from no faster, and closed with 4001 once it has \
+              been held up for 10 s in any 30.",
+    },
+    Key {
+        path: "limits.bytes_per_second",
+        other_variables: &[],
+        // A GiB is more than one worker reads.
+        field: Field::OptionalSize(lens!(limits.bytes_per_second), 64..=1 << 30),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "Bytes from one connection in a second, likewise. A message that is longer takes as many \
+              seconds to be read; one that takes 10 s ends its connection.",
     },
 ];

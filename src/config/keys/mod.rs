@@ -37,7 +37,7 @@ pub(super) static SECTIONS: &[Section] = &[
     },
     Section {
         name: "limits",
-        doc: "What one connection, and all of them, may take. None of it can be switched off.",
+        doc: "What one connection, and all of them, may take. Only rates can be switched off, and are.",
         keys: limits::KEYS,
     },
     Section {

@@ -92,6 +92,10 @@ fn every_key_has_its_change() {
     let other = |key: &key::Key| -> String {
         let example = key.example();
         match key.path {
+            "limits.max_connections_per_ip"
+            | "limits.handshakes_per_second_per_ip"
+            | "limits.messages_per_second" => "7".into(),
+            "limits.bytes_per_second" => "\"7KiB\"".into(),
             "listen" | "metrics.listen" => "[\"127.0.0.1:1\"]".into(),
             "limits.total_queue" => "\"96KiB\"".into(),
             "control.socket" => "\"/p\"".into(),

@@ -37,8 +37,6 @@ enum Action {
     Check,
     Drain,
     Status,
-    Connections,
-    Disconnect,
     Health,
     Readiness,
     Metrics,
@@ -51,12 +49,18 @@ const ROUTES: &[Route<Action>] = &[
     Route::post("/check", Action::Check),
     Route::post("/drain", Action::Drain),
     Route::get("/status", Action::Status),
-    Route::get("/connections", Action::Connections),
-    Route::delete("/connections/*", Action::Disconnect),
+    Route::get("/connections", Action::Api(api::Action::Connections)),
+    Route::delete("/connections", Action::Api(api::Action::DisconnectSubject)),
+    Route::delete("/connections/*", Action::Api(api::Action::Disconnect)),
     Route::get("/healthz", Action::Health),
     Route::get("/readyz", Action::Readiness),
     Route::get("/metrics", Action::Metrics),
     Route::get("/api/info", Action::Api(api::Action::Info)),
+    Route::post("/api/publish", Action::Api(api::Action::Publish)),
+    Route::get("/api/channels", Action::Api(api::Action::Channels)),
+    Route::get("/api/connections", Action::Api(api::Action::Connections)),
+    Route::delete("/api/connections", Action::Api(api::Action::DisconnectSubject)),
+    Route::delete("/api/connections/*", Action::Api(api::Action::Disconnect)),
 ];
 
 impl Caller {
@@ -78,6 +82,37 @@ impl Caller {
             metrics: metrics.clone(),
             everyone: everyone.clone(),
         })
+    }
+
+    /// Says in the log who closes what.
+    fn log(&self, action: api::Action, segment: &str, request: &Request<Incoming>) {
+        let (uid, pid) = (self.uid, self.pid);
+        match action {
+            api::Action::Disconnect => {
+                // What is no id is refused.
+                if let Ok(id) = Uuid::try_parse(segment) {
+                    tracing::info!(
+                        event = "control_disconnect",
+                        uid,
+                        pid,
+                        connection = %id,
+                        "asked to disconnect"
+                    );
+                }
+            }
+            api::Action::DisconnectSubject => {
+                if let Some(subject) = api::connections::subject_of(request.uri()) {
+                    tracing::info!(
+                        event = "control_disconnect",
+                        uid,
+                        pid,
+                        subject,
+                        "asked to disconnect"
+                    );
+                }
+            }
+            _ => {}
+        }
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Gone> {
@@ -120,33 +155,13 @@ async fn carry_out(
             json(&serde_json::json!({ "draining": true }))
         }
         Action::Status => json(&caller.ask(Ask::Status).await?),
-        Action::Connections => json(&caller.ask(Ask::Connections).await?),
-        Action::Disconnect => disconnect(caller, segment).await?,
         Action::Health => health::health(),
         Action::Readiness => health::readiness(&caller.metrics.sources().shared),
         Action::Metrics => caller.metrics.answer(request.headers()),
         Action::Api(action) => {
+            caller.log(action, segment, &request);
             let errand = Errand { action, segment: segment.to_owned(), request };
             caller.everyone.serve(errand).await.ok_or(Gone)?
         }
     })
-}
-
-async fn disconnect(caller: &Caller, id: &str) -> Result<Answer, Gone> {
-    let Ok(id) = Uuid::try_parse(id) else {
-        let reason = "an id of a connection is a UUID, as GET /connections lists them";
-        return Ok(fault(StatusCode::BAD_REQUEST, "bad_request", reason));
-    };
-    tracing::info!(
-        event = "control_disconnect",
-        uid = caller.uid,
-        pid = caller.pid,
-        connection = %id,
-        "asked to disconnect"
-    );
-    if caller.ask(|answer| Ask::Disconnect(id, answer)).await? {
-        Ok(json(&serde_json::json!({ "disconnected": id })))
-    } else {
-        Ok(fault(StatusCode::NOT_FOUND, "not_found", "there is no connection of this id"))
-    }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::{Control, Limits};
-use crate::daemon::ask::{ConnectionInfo, ReloadOutcome, Reloaded, Status};
+use crate::daemon::ask::{Fanout, ReloadOutcome, Reloaded, Status};
 use crate::daemon::metrics::Sources;
 use crate::http::front::Shared;
 use crate::http::inquiry;
@@ -69,21 +69,16 @@ fn status() -> Status {
         publishes_refused: 9,
         messages_dropped: 10,
         slow_consumers: 11,
+        queue_memory_bytes: 12,
+        queue_memory_limit_bytes: 13,
+        connections_opened: 14,
+        bytes_in: 15,
+        bytes_out: 16,
+        fanout: Fanout::default(),
+        worker_lag_seconds: vec![0.5],
+        busiest_channels: Vec::new(),
+        longest_queues: Vec::new(),
         last_reload: None,
-    }
-}
-
-fn connection() -> ConnectionInfo {
-    ConnectionInfo {
-        id: ID,
-        peer: "192.0.2.1:5".into(),
-        subject: Some("jane\u{1b}[31m".into()),
-        worker: 1,
-        age_seconds: 60,
-        reads: 2,
-        writes: 1,
-        queued_bytes: 0,
-        state: "open".into(),
     }
 }
 
@@ -98,8 +93,6 @@ async fn play(mut asks: mpsc::Receiver<Ask>, outcome: ReloadOutcome) {
             Ask::Reload(answer) | Ask::Check(answer) => drop(answer.send(outcome.clone())),
             Ask::Drain(answer) => drop(answer.send(())),
             Ask::Status(answer) => drop(answer.send(status())),
-            Ask::Connections(answer) => drop(answer.send(vec![connection()])),
-            Ask::Disconnect(id, answer) => drop(answer.send(id == ID)),
         }
     }
 }
@@ -267,12 +260,6 @@ async fn what_is_asked_is_what_is_answered() {
     let (code, body) = served.json("GET", "/status").await;
     assert_eq!(code, 200);
     assert_eq!(serde_json::from_value::<Status>(body).expect("a status"), status());
-    let (code, body) = served.json("GET", "/connections").await;
-    assert_eq!(code, 200);
-    let connections: Vec<ConnectionInfo> = serde_json::from_value(body).expect("connections");
-    assert_eq!(connections, [connection()]);
-    let (code, body) = served.json("DELETE", &format!("/connections/{ID}")).await;
-    assert_eq!((code, body), (200, serde_json::json!({ "disconnected": ID })));
     let (code, body) = served.json("POST", "/drain").await;
     assert_eq!((code, body), (200, serde_json::json!({ "draining": true })));
 }
@@ -307,7 +294,8 @@ async fn what_is_not_served_is_404_and_the_wrong_method_405() {
         ("GET", "/check", "POST"),
         ("PUT", "/drain", "POST"),
         ("POST", "/status", "GET, HEAD"),
-        ("DELETE", "/connections", "GET, HEAD"),
+        ("PUT", "/connections", "GET, HEAD, DELETE"),
+        ("GET", "/api/publish", "POST"),
         ("GET", "/connections/x", "DELETE"),
         ("POST", "/readyz", "GET, HEAD"),
         ("OPTIONS", "/healthz", "GET, HEAD"),
@@ -318,15 +306,6 @@ async fn what_is_not_served_is_404_and_the_wrong_method_405() {
         assert!(head.contains(&format!("allow: {allow}\r\n")), "{head}");
         assert!(body.contains("method_not_allowed"), "{body}");
     }
-}
-
-#[tokio::test]
-async fn only_a_known_id_can_be_disconnected() {
-    let served = Served::playing(ReloadOutcome::Draining);
-    let (code, body) = served.json("DELETE", "/connections/jane").await;
-    assert_eq!((code, &body["error"]), (400, &"bad_request".into()));
-    let (code, body) = served.json("DELETE", &format!("/connections/{}", Uuid::nil())).await;
-    assert_eq!((code, &body["error"]), (404, &"not_found".into()));
 }
 
 #[tokio::test]
@@ -394,13 +373,14 @@ async fn callers_that_say_nothing_are_hung_up_on_and_then_others_have_their_turn
 async fn a_caller_that_does_not_take_its_answer_is_hung_up_on() {
     let (served, mut asks) = Served::start(Bounds { callers: 1, ..TIGHT });
     let mut stream = served.connect().await;
-    stream.write_all(b"GET /connections HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is taken");
-    let Some(Ask::Connections(answer)) = asks.recv().await else { panic!("not that") };
+    stream.write_all(b"GET /status HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is taken");
+    let Some(Ask::Status(answer)) = asks.recv().await else { panic!("not that") };
     // More than the system keeps of it.
-    answer.send(vec![connection(); 10_000]).expect("it waits for it");
+    let listening = vec!["127.0.0.1:6380".into(); 100_000];
+    answer.send(Status { listening, ..status() }).expect("it waits for it");
     assert_eq!(served.ask("GET", "/healthz").await.0, 200);
     let read = rest(stream).await;
-    assert!(read.starts_with("HTTP/1.1 200 ") && !read.ends_with("]\n"), "{}", read.len());
+    assert!(read.starts_with("HTTP/1.1 200 ") && !read.ends_with("}\n"), "{}", read.len());
 }
 
 #[tokio::test]
@@ -446,6 +426,8 @@ async fn who_changes_something_stands_in_the_log() {
         ("GET", "/connections"),
         ("DELETE", &format!("/connections/{ID}")),
         ("DELETE", "/connections/jane"),
+        ("DELETE", "/api/connections?subject=jane"),
+        ("DELETE", "/api/connections?subject=jane&x=y"),
         ("POST", "/drain"),
         ("GET", "/drain"),
     ] {
@@ -453,13 +435,14 @@ async fn who_changes_something_stands_in_the_log() {
     }
     let lines = lines.lock().expect("the log");
     let me = format!("uid={} pid={} ", rustix::process::getuid().as_raw(), std::process::id());
-    let expected = ["control_reload", "control_disconnect", "control_drain"];
+    let expected = ["control_reload", "control_disconnect", "control_disconnect", "control_drain"];
     assert_eq!(lines.len(), expected.len(), "{lines:?}");
     for (line, event) in lines.iter().zip(expected) {
         assert!(line.starts_with("INFO ") && line.contains(&me), "{line}");
         assert!(line.contains(&format!("event=\"{event}\"")), "{line}");
     }
     assert!(lines[1].contains(&format!("connection={ID}")), "{lines:?}");
+    assert!(lines[2].contains("subject=\"jane\""), "{lines:?}");
 }
 
 /// The lines that are logged, with their fields in order.

@@ -164,8 +164,14 @@ pub static EVENTS: &[EventKind] = &[
     event(
         Level::INFO,
         "control_disconnect",
-        &["uid", "pid", "connection"],
-        "A process of that user asked for a connection to be closed, over the control socket.",
+        &["uid", "pid", "connection", "subject"],
+        "A process of that user asked for a connection, or all of a subject, to be closed, over the control socket.",
+    ),
+    event(
+        Level::INFO,
+        "api_disconnect",
+        &["peer", "connection", "subject"],
+        "A client whose token has manage asked for a connection, or all of a subject, to be closed. Ten lines a minute, peer and worker.",
     ),
     event(
         Level::WARN,

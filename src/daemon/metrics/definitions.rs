@@ -233,7 +233,7 @@ pub static METRICS: &[Metric] = &[
         name: "process_cpu",
         unit: SECONDS,
         meaning: "CPU time of the process, user and system.",
-        value: Value::Sum(|reading| reading.process.cpu),
+        value: Value::Sum(|reading| reading.process().cpu),
     },
     Metric {
         name: "process_start_time",
@@ -248,31 +248,31 @@ pub static METRICS: &[Metric] = &[
         name: "process_resident_memory",
         unit: BYTES,
         meaning: "Memory in use.",
-        value: Value::Gauge(|reading| Some(reading.process.resident? as f64)),
+        value: Value::Gauge(|reading| Some(reading.process().resident? as f64)),
     },
     Metric {
         name: "process_virtual_memory",
         unit: BYTES,
         meaning: "Address space in use.",
-        value: Value::Gauge(|reading| Some(reading.process.virtual_size? as f64)),
+        value: Value::Gauge(|reading| Some(reading.process().virtual_size? as f64)),
     },
     Metric {
         name: "process_open_fds",
         unit: None,
         meaning: "Open files, sockets among them.",
-        value: Value::Gauge(|reading| Some(reading.process.open_files? as f64)),
+        value: Value::Gauge(|reading| Some(reading.process().open_files? as f64)),
     },
     Metric {
         name: "process_max_fds",
         unit: None,
         meaning: "The most there may be.",
-        value: Value::Gauge(|reading| Some(reading.process.most_files? as f64)),
+        value: Value::Gauge(|reading| Some(reading.process().most_files? as f64)),
     },
     Metric {
         name: "process_threads",
         unit: None,
         meaning: "Threads.",
-        value: Value::Gauge(|reading| Some(reading.process.threads? as f64)),
+        value: Value::Gauge(|reading| Some(reading.process().threads? as f64)),
     },
 ];
 

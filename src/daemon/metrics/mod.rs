@@ -24,7 +24,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 
+use super::ask::Fanout;
 use crate::config::Limits;
+use crate::counters::histogram::BOUNDS;
 use crate::http::answer::{Answer, respond};
 use crate::http::front::Shared;
 pub use definitions::{METRICS, Metric, markdown_table};
@@ -76,6 +78,18 @@ impl Sources {
     pub fn set_limits(&self, limits: &Limits) {
         self.max_connections.store(limits.max_connections, Relaxed);
         self.total_queue.store(limits.total_queue, Relaxed);
+    }
+
+    /// How long messages took from being read to being written, since the start.
+    pub fn fanout(&self) -> Fanout {
+        let observed = Reading::new(self).observed(|counters| &counters.fanout);
+        Fanout { bounds_seconds: BOUNDS.to_vec(), counts: observed.counts.to_vec() }
+    }
+
+    /// How late each worker is with what it does each second, in seconds.
+    pub fn lags(&self) -> Vec<f64> {
+        let reading = Reading::new(self);
+        self.shared.counters.iter().map(|counters| reading.lag(counters)).collect()
     }
 
     /// Notes a reload, and whether it was put in force.

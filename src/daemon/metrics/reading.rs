@@ -1,5 +1,6 @@
 //! Owns [`Reading`]: one look at everything that metrics are made of.
 
+use std::cell::OnceCell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::worker::workers::BEAT;
 /// One look at everything.
 pub(super) struct Reading<'a> {
     pub(super) sources: &'a Sources,
-    pub(super) process: Process,
+    process: OnceCell<Process>,
     /// Since the server started.
     at: Duration,
 }
@@ -21,7 +22,12 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub(super) fn new(sources: &'a Sources) -> Reading<'a> {
         let at = sources.shared.started.elapsed();
-        Reading { sources, process: Process::now(), at }
+        Reading { sources, process: OnceCell::new(), at }
+    }
+
+    /// The process as the kernel has it, asked once.
+    pub(super) fn process(&self) -> &Process {
+        self.process.get_or_init(Process::now)
     }
 
     /// One figure, summed over the workers.

@@ -1,11 +1,11 @@
 //! Who may what: the token of a request on a listener, everything on the control socket.
 
-use hyper::Request;
+use hyper::{HeaderMap, Request};
 
 use super::Caller;
 use crate::auth::Grants;
 use crate::http::refusal::Refusal;
-use crate::http::{Front, handshake, origin};
+use crate::http::{Front, handshake, origin, token};
 
 /// What a caller may do.
 pub(super) enum Rights {
@@ -26,8 +26,46 @@ impl Rights {
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
         let Caller::Peer(source) = caller else { return Ok(Rights::All) };
+        // Only bad tokens count: an application may publish as often as it likes.
+        front.has_attempt(source.client)?;
         origin::judge(&front.rules(), source.sender, request.headers())?;
-        Ok(Rights::Granted(handshake::grants(front, request)?))
+        let grants = handshake::grants(front, request);
+        if matches!(grants, Err(Refusal::Token(_))) {
+            front.count_attempt(source.client)?;
+        }
+        Ok(Rights::Granted(grants?))
+    }
+
+    /// Those of a request whose token stands in its header.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn of_header(
+        front: &Front,
+        caller: Caller,
+        headers: &HeaderMap,
+    ) -> Result<Rights, Refusal> {
+        let Caller::Peer(source) = caller else { return Ok(Rights::All) };
+        origin::judge(&front.rules(), source.sender, headers)?;
+        let token = token::in_headers(headers).ok_or(Refusal::NoHeader)?;
+        Ok(Rights::Granted(handshake::granted(front, token)?))
+    }
+
+    /// Whether they let somebody publish to a channel.
+    pub(super) fn may_write(&self, channel: &str) -> bool {
+        match self {
+            Rights::All => true,
+            Rights::Granted(grants) => grants.write.iter().any(|granted| **granted == *channel),
+        }
+    }
+
+    /// # Errors
+    /// Without the claim `manage`, which `api` does not imply.
+    pub(super) fn need_manage(&self) -> Result<(), Refusal> {
+        match self {
+            Rights::Granted(grants) if !grants.manage => Err(Refusal::NoManageGrant),
+            _ => Ok(()),
+        }
     }
 
     /// # Errors

@@ -10,9 +10,11 @@ use crate::config::Config;
 use crate::connection::Settings;
 use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
+use crate::connection::survey::Selection;
 use crate::connection::{Application, Peer};
 use crate::http::Newcomer;
 use crate::http::front::Shared;
+use crate::http::inquiry::Inquiry;
 use crate::http::rules::Rules;
 use crate::worker::workers::{Broken, NewApplication, Workers};
 
@@ -72,10 +74,15 @@ impl Rig {
     /// Has an administrator close every connection but the one that has been open longest.
     pub(super) fn close_all_but_the_first(&self) {
         self.runtime.block_on(async {
-            let views = self.workers.list().await.expect("listed").concat();
+            let everyone = self.workers.everyone();
+            let selection = Arc::new(Selection { limit: usize::MAX, ..Selection::default() });
+            let ask = |answer| Inquiry::Connections(selection.clone(), answer);
+            let parts = everyone.ask_all(ask).await.expect("listed");
+            let views: Vec<_> = parts.into_iter().flat_map(|part| part.found).collect();
             let first = views.iter().min_by_key(|view| view.since).expect("some").id;
             for view in views.iter().filter(|view| view.id != first) {
-                assert!(self.workers.close(view.id).await.expect("answered"));
+                let closed = everyone.ask_all(|answer| Inquiry::Close(view.id, answer)).await;
+                assert!(closed.expect("answered").contains(&true));
             }
         });
     }

@@ -18,7 +18,7 @@ async fn serve_dns(socket: UdpSocket) {
         let (length, from) = socket.recv_from(&mut buffer).await.expect("a question");
         let question = Message::from_octets(&buffer[..length]).expect("a message");
         let asked = question.sole_question().expect("one question");
-        let name = asked.qname().to_string();
+        let name = asked.qname().to_string().to_lowercase();
         let known = ["plain.example.org", "both.example.org"].contains(&name.as_str());
         let rcode = if known { Rcode::NOERROR } else { Rcode::NXDOMAIN };
         let mut answer = MessageBuilder::new_vec().start_answer(&question, rcode).expect("room");
