@@ -22,7 +22,6 @@ const EXAMPLES: &str = "\
 Examples:
   philote                        serve with the defaults, on port 6380
   philote check --print          what holds, and where it was set
-  philote reload                 put a changed configuration in force
   philote token --read news      a token that opens a channel for an hour
   philote subscribe news         print what is published on a channel
   philote publish news 'Hello'   publish a message; from a pipe, one a line";

@@ -3,6 +3,7 @@
 use super::configuration::Configuration;
 use super::control::Control;
 use super::failure::Failure;
+use super::token::now;
 use super::{output, reload};
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,10 @@ impl Check {
         }
         let loaded = configuration.load()?;
         for warning in &loaded.warnings {
+            output::tell(format_args!("warning: {warning}"));
+        }
+        let identity = loaded.config.tls.identity.as_ref();
+        if let Some(warning) = identity.and_then(|identity| identity.expiry_warning(now())) {
             output::tell(format_args!("warning: {warning}"));
         }
         if self.print {

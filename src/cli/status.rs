@@ -42,6 +42,11 @@ impl Status {
 fn rows(status: &Told, now: u64) -> Vec<[String; 2]> {
     let reload = status.last_reload.as_ref().map_or("none".into(), |last| reload(last, now));
     let none = "none; defaults and environment";
+    let certificate = match status.certificate_expires {
+        Some(expires) if expires <= now => "expired".into(),
+        Some(expires) => format!("good for {}", age(expires - now)),
+        None => "none".into(),
+    };
     [
         ("server", format!("philote {}, process {}", status.version, status.pid)),
         ("state", format!("{} for {}", status.state, age(status.uptime_seconds))),
@@ -66,6 +71,7 @@ fn rows(status: &Told, now: u64) -> Vec<[String; 2]> {
         ("publishes refused", status.publishes_refused.to_string()),
         ("messages dropped", status.messages_dropped.to_string()),
         ("slow consumers", status.slow_consumers.to_string()),
+        ("certificate", certificate),
         ("last reload", reload),
     ]
     .map(|(name, value)| [name.to_owned(), escaped(&value).into_owned()])

@@ -5,6 +5,7 @@ use std::fmt;
 use super::field::{Field, list};
 use super::key::{Key, Reload};
 use super::keys;
+use super::tls::CERTIFICATE;
 use super::{Config, PublicKey};
 
 /// One key whose value differs. Displays as `KEY: OLD -> NEW`.
@@ -37,6 +38,8 @@ fn change(key: &'static Key, old: &Config, new: &Config) -> Change {
     let show = |config: &Config| match key.field {
         // By their names alone, a key that was replaced in its file would look like the old one.
         Field::PublicKeys => list(config.auth.public_keys.iter().map(PublicKey::describe)),
+        // So would a certificate.
+        Field::File(_) if key.path == CERTIFICATE => config.tls.describe(),
         _ => key.field.show(config).unwrap_or_else(|| "none".into()),
     };
     let by_default = old.listens_by_default() && new.listens_by_default();
@@ -55,6 +58,7 @@ fn differs(key: &Key, old: &Config, new: &Config) -> bool {
         // What is in them shows in the two above.
         Field::SecretFile | Field::PreviousSecretFiles => false,
         Field::Listen(_) => list(old.listen_addresses()) != list(new.listen_addresses()),
+        Field::File(_) if key.path == CERTIFICATE => old.tls != new.tls,
         field => field.show(old) != field.show(new),
     }
 }

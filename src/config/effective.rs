@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use super::{
-    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown,
+    Auth, Control, DEFAULT_PORT, Http, Limits, ListenAddress, Log, Metrics, Proxy, Shutdown, Tls,
     WebSocket,
 };
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub limits: Limits,
     /// The section `websocket`.
     pub websocket: WebSocket,
+    /// The section `tls`.
+    pub tls: Tls,
     /// The section `proxy`.
     pub proxy: Proxy,
     /// The section `log`.
@@ -68,6 +70,12 @@ impl Config {
         addresses
     }
 
+    /// Whether people are shown a page at `/`: where nothing is said, only while the secret is empty and nobody has
+    /// said that this is meant.
+    pub fn shows_welcome(&self) -> bool {
+        self.http.welcome.unwrap_or_else(|| self.auth.is_confined_to_loopback())
+    }
+
     /// Whether nobody has said where to listen.
     pub fn listens_by_default(&self) -> bool {
         self.listen.is_none()
@@ -85,6 +93,7 @@ impl Default for Config {
             auth: Auth::default(),
             limits: Limits::default(),
             websocket: WebSocket::default(),
+            tls: Tls::default(),
             proxy: Proxy::default(),
             log: Log::default(),
             metrics: Metrics::default(),

@@ -34,6 +34,8 @@ pub(super) enum Field {
     OptionalDuration(Lens<Option<Duration>>, RangeInclusive<Duration>),
     /// Yes or no.
     Switch(Lens<bool>),
+    /// True or false, where it is set; what holds otherwise follows from other keys.
+    OptionalSwitch(Lens<Option<bool>>),
     /// One of a few words.
     Word(Words),
     /// Where the log goes.
@@ -52,6 +54,8 @@ pub(super) enum Field {
     Origins(Lens<Vec<AllowedOrigin>>),
     /// Networks.
     Proxies(Lens<TrustedProxies>),
+    /// A file.
+    File(Lens<Option<PathBuf>>),
     /// The name of a header.
     Header(Lens<String>),
     /// A secret in the configuration itself.
@@ -155,6 +159,7 @@ impl Field {
                 *(lens.get_mut)(config) = or_none(node, |node| scalar::duration(node, range))?;
             }
             Self::Switch(lens) => *(lens.get_mut)(config) = scalar::boolean(node)?,
+            Self::OptionalSwitch(lens) => *(lens.get_mut)(config) = Some(scalar::boolean(node)?),
             Self::Word(words) => {
                 let word = scalar::word(node, &(words.words)())?;
                 (words.set)(config, &word);
@@ -165,6 +170,7 @@ impl Field {
             Self::Group(lens) => {
                 *(lens.get_mut)(config) = Some(listen::group(scalar::text(node)?)?);
             }
+            Self::File(lens) => *(lens.get_mut)(config) = Some(scalar::path(node)?),
             Self::Header(lens) => {
                 *(lens.get_mut)(config) = proxies::header(scalar::text(node)?)?;
             }
@@ -183,7 +189,7 @@ impl Field {
     }
 
     /// The value as TOML, secrets masked. `None` for the files of secrets, which the configuration
-    /// does not keep, and for a group or a text that is not set.
+    /// does not keep, and for a group, a text or a switch that is not set.
     pub(super) fn show(&self, config: &Config) -> Option<String> {
         let shown = match self {
             Self::Count(lens, _) => (lens.get)(config).to_string(),
@@ -204,6 +210,7 @@ impl Field {
                 None => quote("off"),
             },
             Self::Switch(lens) => (lens.get)(config).to_string(),
+            Self::OptionalSwitch(lens) => (*(lens.get)(config))?.to_string(),
             Self::Word(words) => quote((words.get)(config)),
             Self::Output(lens) => match (lens.get)(config) {
                 LogOutput::Auto => quote("auto"),
@@ -224,6 +231,7 @@ impl Field {
             },
             Self::Origins(lens) => list((lens.get)(config)),
             Self::Proxies(lens) => list((lens.get)(config).iter()),
+            Self::File(lens) => quote(&(lens.get)(config).as_ref()?.to_string_lossy()),
             Self::Header(lens) => quote((lens.get)(config)),
             Self::Secret => quote(&config.auth.signing_secret()?.to_string()),
             Self::PreviousSecrets => list(&config.auth.previous_secrets),
@@ -252,7 +260,7 @@ impl Field {
             Self::Reported(_) => "bytes".into(),
             Self::Duration(_, range) => scalar::durations(range),
             Self::OptionalDuration(_, range) => format!("{}, or \"off\"", scalar::durations(range)),
-            Self::Switch(_) => "true or false".into(),
+            Self::Switch(_) | Self::OptionalSwitch(_) => "true or false".into(),
             Self::Word(words) => scalar::alternatives(&(words.words)()),
             Self::Output(_) => "\"auto\", \"journald\", \"stderr\" or an absolute path".into(),
             Self::Socket(_) => "an absolute path, or \"off\"".into(),
@@ -262,6 +270,7 @@ impl Field {
             Self::ListenForMetrics(_) => "addresses, or \"off\"".into(),
             Self::Origins(_) => "origins".into(),
             Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
+            Self::File(_) => "an absolute path".into(),
             Self::Header(_) => "a header's name".into(),
             Self::Secret => "text".into(),
             Self::SecretFile => "an absolute path".into(),

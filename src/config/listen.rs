@@ -15,6 +15,8 @@ const LONGEST_SOCKET_PATH: usize = 103;
 /// What has to come on a connection before its first request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Preamble {
+    /// The handshake of TLS, under which everything else goes.
+    pub tls: bool,
     /// The header of the PROXY protocol, by which a proxy says whom it speaks for.
     pub proxy: bool,
 }
@@ -22,7 +24,7 @@ pub struct Preamble {
 /// One address to listen on. `Display` gives back what stands in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// `ADDRESS:PORT [proxy] [ipv6only]`
+    /// `ADDRESS:PORT [tls] [proxy] [ipv6only]`
     Tcp {
         /// Address and port; port 0 is one that the system chooses.
         address: SocketAddr,
@@ -31,7 +33,7 @@ pub enum ListenAddress {
         /// What comes before the first request.
         preamble: Preamble,
     },
-    /// `unix:/path [mode=0660] [group=NAME] [proxy]`
+    /// `unix:/path [mode=0660] [group=NAME] [tls] [proxy]`
     Unix {
         /// An absolute path.
         path: PathBuf,
@@ -115,6 +117,7 @@ impl fmt::Display for ListenAddress {
 /// The words for it, each with a space in front.
 impl fmt::Display for Preamble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.tls { " tls" } else { "" })?;
         f.write_str(if self.proxy { " proxy" } else { "" })
     }
 }
@@ -123,6 +126,7 @@ impl Preamble {
     /// Takes one word of an entry; whether it is one of these.
     fn take(&mut self, word: &str) -> bool {
         match word {
+            "tls" => self.tls = true,
             "proxy" => self.proxy = true,
             _ => return false,
         }
@@ -159,7 +163,7 @@ fn tcp<'a>(
         }
         if word != "ipv6only" {
             return Err(format!(
-                "unknown word {word:?} after the address; it takes proxy and ipv6only"
+                "unknown word {word:?} after the address; it takes tls, proxy and ipv6only"
             ));
         }
         let [ListenAddress::Tcp { address: SocketAddr::V6(_), ipv6only, .. }] = &mut addresses[..]
@@ -241,7 +245,7 @@ fn unix<'a>(path: &str, words: impl Iterator<Item = &'a str>) -> Result<ListenAd
             group = Some(self::group(name)?);
         } else if !preamble.take(word) {
             return Err(format!(
-                "unknown word {word:?} after the path; it takes mode=0660, group=NAME and proxy"
+                "unknown word {word:?} after the path; it takes mode=0660, group=NAME, tls and proxy"
             ));
         }
     }
@@ -286,6 +290,9 @@ mod tests {
             ("unix:/p mode=660 group=www-data", "unix:/p mode=0660 group=www-data"),
             ("unix:/p group=33", "unix:/p group=33"),
             ("127.0.0.1:80 proxy", "127.0.0.1:80 proxy"),
+            ("[::]:443 ipv6only tls", "[::]:443 ipv6only tls"),
+            ("127.0.0.1:443 proxy tls", "127.0.0.1:443 tls proxy"),
+            ("unix:/p tls", "unix:/p tls"),
             ("[::]:80 proxy ipv6only", "[::]:80 ipv6only proxy"),
             ("localhost:80 proxy", "127.0.0.1:80 proxy, [::1]:80 proxy"),
             ("unix:/p proxy mode=0600", "unix:/p mode=0600 proxy"),
@@ -314,7 +321,7 @@ mod tests {
             ("127.0.0.1:70000", "\"70000\" is no port; use 0 to 65535"),
             ("localhost:+1", "\"+1\" is no port"),
             ("[::1]:http", "\"http\" is no port"),
-            ("127.0.0.1:80 tls", "unknown word \"tls\""),
+            ("127.0.0.1:80 ssl", "unknown word \"ssl\""),
             ("127.0.0.1:80 PROXY", "unknown word \"PROXY\""),
             ("127.0.0.1:80 ipv6only", "leave it out"),
             ("localhost:80 ipv6only", "leave it out"),
@@ -324,7 +331,7 @@ mod tests {
             ("unix:/p mode=1777", "no mode"),
             ("unix:/p mode=+77", "no mode"),
             ("unix:/p group=", "no group"),
-            ("unix:/p ipv6only", "mode=0660, group=NAME and proxy"),
+            ("unix:/p ipv6only", "mode=0660, group=NAME, tls and proxy"),
         ];
         for (entry, expected) in cases {
             let error = ListenAddress::parse(entry).unwrap_err();

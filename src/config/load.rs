@@ -12,7 +12,7 @@ use super::report::Report;
 use super::rules::{self, Origins};
 use super::settings::{self, Setting};
 use super::sources::Sources;
-use super::{Config, MOST_WORKERS, files, memory, public_keys, secrets};
+use super::{Config, MOST_WORKERS, files, memory, public_keys, secrets, tls};
 use crate::paths;
 
 /// What the arguments say about the configuration.
@@ -92,6 +92,7 @@ pub fn load(sources: &dyn Sources, options: &LoadOptions) -> Result<Loaded, Faul
     rules::apply_port(&layers, &mut config, &mut origins, &mut report);
     public_keys::resolve(&layers, &mut config, sources, &mut report);
     let secrets = secrets::resolve(&layers, &mut config, sources, &mut report);
+    tls::resolve(&mut config, &origins, sources, &mut report);
     rules::derive(&mut config, &mut origins);
     // What else is wrong with listeners and secrets cannot be told from half of them.
     let complete = !report.faults.iter().any(is_about_access);

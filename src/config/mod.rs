@@ -41,6 +41,7 @@ mod secrets;
 mod sections;
 mod settings;
 mod sources;
+mod tls;
 mod unit;
 mod word;
 
@@ -67,4 +68,5 @@ pub use sections::{
 };
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};
+pub use tls::{Identity, Tls};
 pub use unit::show_duration;

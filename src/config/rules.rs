@@ -8,7 +8,7 @@ use super::field::quote;
 use super::layer::Layer;
 use super::report::Report;
 use super::unit::show_size;
-use super::{Config, ListenAddress, TrustedProxy, scalar};
+use super::{Config, ListenAddress, Preamble, TrustedProxy, scalar};
 
 /// Where each key that is set was set.
 pub(super) type Origins = BTreeMap<&'static str, Origin>;
@@ -83,9 +83,6 @@ pub(super) fn derive(config: &mut Config, origins: &mut Origins) {
     if config.control.group.is_some() && follow("control.mode", "control.group") {
         config.control.mode = 0o660;
     }
-    if !origins.contains_key("http.welcome") {
-        config.http.welcome = config.auth.is_confined_to_loopback();
-    }
 }
 
 /// Faults and warnings about keys together. `complete` is false where some are missing because
@@ -100,6 +97,15 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
     listeners(config, &origin("listen"), complete, report);
     metrics(config, &origin("metrics.listen"), report);
     proxies(config, &origin("listen"), &origin("proxy.trusted"), report);
+    let mut secured = addresses_of(config, |preamble| preamble.tls);
+    let named = config.tls.certificate.is_some() || config.tls.key.is_some();
+    if let Some(address) = secured.next().filter(|_| !named) {
+        let text = format!(
+            "{} wants a certificate; set tls.certificate and tls.key",
+            quote(&address.to_string())
+        );
+        report.fault(&origin("listen"), Some("listen"), text);
+    }
     let limits = &config.limits;
     if limits.outbound_queue < limits.max_message_size.saturating_mul(2) {
         let key = match origins.get("limits.outbound_queue") {
@@ -120,6 +126,13 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
             report.warn(origin, Some(key), text);
         }
     }
+}
+
+fn addresses_of(
+    config: &Config,
+    wanted: impl Fn(Preamble) -> bool,
+) -> impl Iterator<Item = ListenAddress> {
+    config.listen_addresses().into_iter().filter(move |address| wanted(address.preamble()))
 }
 
 fn metrics(config: &Config, origin: &Origin, report: &mut Report) {
@@ -160,7 +173,7 @@ fn same_socket(one: &ListenAddress, other: &ListenAddress) -> bool {
 /// A listener that demands the PROXY header of peers none of which is trusted would serve nobody.
 fn proxies(config: &Config, listen: &Origin, trusted: &Origin, report: &mut Report) {
     let entries = || config.proxy.trusted.iter();
-    for address in config.listen_addresses().iter().filter(|address| address.preamble().proxy) {
+    for address in addresses_of(config, |preamble| preamble.proxy) {
         let is_unix = matches!(address, ListenAddress::Unix { .. });
         if !entries().any(|entry| is_unix == (*entry == TrustedProxy::Unix)) {
             let mend = if is_unix { "add \"unix\" to it" } else { "add the proxy's address to it" };

@@ -207,14 +207,13 @@ impl Default for Shutdown {
 pub struct Http {
     /// Bytes of a request's body.
     pub max_body: usize,
-    /// Whether people are shown a page at `/`.
-    pub welcome: bool,
+    /// Whether people are shown a page at `/`, where that is said.
+    pub welcome: Option<bool>,
 }
 
 impl Default for Http {
-    /// `welcome` follows from the secret where it is not set.
     fn default() -> Self {
-        Self { max_body: 16 << 20, welcome: false }
+        Self { max_body: 16 << 20, welcome: None }
     }
 }
 

@@ -72,8 +72,14 @@ impl Connection {
         {
             return;
         }
+        let finished = self.socket.borrow_mut().finish();
+        if finished.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            // Once more when the socket takes bytes.
+            self.blocked.set(true);
+            self.wake();
+            return;
+        }
         self.shut.set(true);
-        self.socket.borrow().shutdown_write();
         if phase == Phase::Ending {
             self.phase.set(Phase::Over);
         }

@@ -192,7 +192,7 @@ impl Connections {
 
 /// Writes until the queue is empty or the socket takes no more: one system call where it is not full.
 fn write(connection: &Connection, queue: &mut OutboundQueue, pool: &mut RingPool) -> Written {
-    let socket = connection.socket.borrow();
+    let mut socket = connection.socket.borrow_mut();
     let mut written = Written { messages: 0, bytes: 0, stopped: None };
     while !queue.is_empty() {
         let result = if let Some(only) = queue.only_slice() {
@@ -209,9 +209,10 @@ fn write(connection: &Connection, queue: &mut OutboundQueue, pool: &mut RingPool
             }
             Err(error) => {
                 written.stopped = Some(error);
-                break;
+                return written;
             }
         }
     }
+    written.stopped = socket.try_flush().err();
     written
 }

@@ -77,7 +77,11 @@ impl Connections {
         if !connection.is_open() || !self.holds(connection) {
             return Ok(None);
         }
-        let socket = connection.socket.borrow().try_clone()?;
+        let socket = match connection.socket.borrow().try_clone() {
+            // One under TLS stays, and is drained.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
+            socket => socket?,
+        };
         let mut inbound = connection.inbound.take();
         inbound.forget_taken();
         let (reads, writes) = self.hub.borrow().names_of(connection.key);

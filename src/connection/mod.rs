@@ -7,6 +7,7 @@
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`pace`]: how fast one is read from. [`network`], [`neighbours`]: whose it is, and how many more they have.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
+//! - [`socket`]: the kinds of sockets; [`tls`]: one of them.
 //! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
 //! - [`load`]: whom a worker has most to do with.
 //! - [`handover`]: a connection as plain data and back.
@@ -35,6 +36,7 @@ pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod view;
 
 use std::cell::{Cell, RefCell};

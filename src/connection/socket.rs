@@ -3,12 +3,14 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::tls::TlsSocket;
 
 /// What of ours may wait unsent in the kernel, in bytes: what waits, waits in the outbound queue, where
 /// it is shared, counted and bounded. Without it a reader that stalls takes 2.9 MiB of kernel memory
@@ -29,6 +31,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix stream socket.
     Unix(UnixStream),
+    /// Either under TLS; in a box of its own, so that the others cost nothing for it.
+    Tls(Box<TlsSocket>),
 }
 
 impl Socket {
@@ -43,23 +47,29 @@ impl Socket {
         }
     }
 
-    /// The same socket once more, without the runtime: for whoever goes on with it.
+    /// The same socket once more, without the runtime: for whoever goes on with it. Not one under TLS, whose state
+    /// cannot be written down.
     ///
     /// # Errors
-    /// Where descriptors have run out.
+    /// Where descriptors have run out; `Unsupported` for TLS.
     pub fn try_clone(&self) -> io::Result<AcceptedSocket> {
         Ok(match self {
             Socket::Tcp(stream) => AcceptedSocket::Tcp(stream.as_fd().try_clone_to_owned()?.into()),
             Socket::Unix(stream) => {
                 AcceptedSocket::Unix(stream.as_fd().try_clone_to_owned()?.into())
             }
+            Socket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 
     /// Sets what a connection wants of its socket: no delay for small writes, little unsent in the
     /// kernel, and an end where the peer has taken nothing of ours for `user_timeout`.
     pub fn prepare(&self, user_timeout: Option<Duration>) {
-        let Socket::Tcp(stream) = self else { return };
+        let stream = match self {
+            Socket::Tcp(stream) => stream,
+            Socket::Tls(tls) => return tls.socket.prepare(user_timeout),
+            Socket::Unix(_) => return,
+        };
         // A socket that lacks an option still works, only less well.
         let _ = stream.set_nodelay(true);
         #[cfg(target_os = "linux")]
@@ -83,6 +93,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(cx),
             Socket::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Tls(tls) => tls.poll_read_ready(cx),
         }
     }
 
@@ -100,6 +111,8 @@ impl Socket {
             let ready = match self {
                 Socket::Tcp(stream) => stream.ready(Interest::READABLE).await?,
                 Socket::Unix(stream) => stream.ready(Interest::READABLE).await?,
+                // What lies in the kernel is of no use to anybody.
+                Socket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
             };
             // Bytes that do not suffice are as good as none: this is woken when there are more.
             let look = || {
@@ -117,6 +130,7 @@ impl Socket {
             let seen = match self {
                 Socket::Tcp(stream) => stream.try_io(Interest::READABLE, look),
                 Socket::Unix(stream) => stream.try_io(Interest::READABLE, look),
+                Socket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
             };
             match seen {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -130,6 +144,19 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_write_ready(cx),
             Socket::Unix(stream) => stream.poll_write_ready(cx),
+            Socket::Tls(tls) => tls.socket.poll_write_ready(cx),
+        }
+    }
+
+    /// Reads what the kernel has.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where it has nothing, `Unsupported` under TLS.
+    pub(crate) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.try_read(bytes),
+            Socket::Unix(stream) => stream.try_read(bytes),
+            Socket::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -138,13 +165,17 @@ impl Socket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Not their own `try_write`: in a process of several threads the C library wraps each of its system calls
         // in two more calls, for a cancellation of threads that nothing here ever asks for.
-        let send = || Ok(rustix::net::send(self, bytes, SEND_FLAGS)?);
         match self {
-            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, send),
-            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, send),
+            Socket::Tcp(stream) => {
+                stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), bytes))
+            }
+            Socket::Unix(stream) => {
+                stream.try_io(Interest::WRITABLE, || send(stream.as_fd(), bytes))
+            }
+            Socket::Tls(tls) => tls.try_write_vectored(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -153,26 +184,56 @@ impl Socket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where nothing fits.
     #[inline]
-    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let write = || Ok(rustix::io::writev(self, pieces)?);
+    pub fn try_write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(stream) => stream.try_io(Interest::WRITABLE, write),
-            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, write),
+            Socket::Tcp(stream) => {
+                stream.try_io(Interest::WRITABLE, || write(stream.as_fd(), pieces))
+            }
+            Socket::Unix(stream) => {
+                stream.try_io(Interest::WRITABLE, || write(stream.as_fd(), pieces))
+            }
+            Socket::Tls(tls) => tls.try_write_vectored(pieces),
+        }
+    }
+
+    /// Gives the kernel what was written and is not there yet: only TLS keeps anything back.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where something is left.
+    #[inline]
+    pub fn try_flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(_) | Socket::Unix(_) => Ok(()),
+            Socket::Tls(tls) => tls.try_flush(),
         }
     }
 
     /// Says that nothing more will be written.
-    pub fn shutdown_write(&self) {
-        // A peer that is gone needs no telling.
-        let _ = match self {
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where something has to go out before.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let ended = match self {
             Socket::Tcp(stream) => {
-                socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+                socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Write)
             }
             Socket::Unix(stream) => {
-                socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+                socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Write)
             }
+            Socket::Tls(tls) => return tls.finish(),
         };
+        // A peer that is gone needs no telling.
+        drop(ended);
+        Ok(())
     }
+}
+
+fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?)
+}
+
+fn write(socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(rustix::io::writev(socket, pieces)?)
 }
 
 impl AsFd for Socket {
@@ -180,6 +241,7 @@ impl AsFd for Socket {
         match self {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
+            Socket::Tls(tls) => tls.socket.as_fd(),
         }
     }
 }
@@ -193,6 +255,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Tls(tls) => tls.poll_read(cx, buffer),
         }
     }
 }
@@ -206,6 +269,10 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Tls(tls) => {
+                ready!(tls.poll_flush(cx))?;
+                Poll::Ready(tls.try_write_vectored(&[IoSlice::new(bytes)]))
+            }
         }
     }
 
@@ -213,6 +280,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Socket::Tls(tls) => tls.poll_flush(cx),
         }
     }
 
@@ -220,6 +288,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(tls) => tls.poll_finish(cx),
         }
     }
 }

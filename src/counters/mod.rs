@@ -145,5 +145,9 @@ impl Names for Refusals {
         "not_a_trusted_proxy",
         "no_proxy_header",
         "proxy_header_took_too_long",
+        "no_tls",
+        "tls_handshake",
+        "tls_handshake_took_too_long",
+        "no_certificate",
     ];
 }

@@ -33,7 +33,8 @@ pub(super) fn take() -> Result<Vec<Opened>, BindError> {
 /// which is the default.
 fn purpose(name: &str) -> (Purpose, Preamble) {
     let purpose = if name == "metrics" { Purpose::Metrics } else { Purpose::Clients };
-    (purpose, Preamble { proxy: name == "http-proxy" })
+    let tls = matches!(name, "https" | "https-proxy");
+    (purpose, Preamble { tls, proxy: matches!(name, "http-proxy" | "https-proxy") })
 }
 
 fn take_one(given: &mut ListenFd, index: usize) -> io::Result<Listener> {

@@ -97,6 +97,8 @@ pub struct Status {
     pub messages_dropped: u64,
     /// Connections closed as slow consumers since the start.
     pub slow_consumers: u64,
+    /// Until when the certificate is good, in seconds since 1970.
+    pub certificate_expires: Option<u64>,
     /// The last reload, if there was one.
     pub last_reload: Option<LastReload>,
     /// The channels with most messages in the last whole second.

@@ -15,6 +15,9 @@ use super::metrics::Exposition;
 use crate::config::{Config, ListenAddress, Preamble};
 use crate::worker::Workers;
 
+/// What is wrong where [`Listeners::lack_certificate`].
+pub(super) const NO_CERTIFICATE: &str = "tls.certificate: none, and the service manager has given a listener for TLS \
+    (FileDescriptorName=https); set tls.certificate and tls.key";
 /// How long those that go may take to hand on whom they have accepted.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -164,6 +167,11 @@ impl Listeners {
     /// Whether somebody beyond this machine can reach one of them.
     pub(super) fn reach_beyond_loopback(&self, purpose: Purpose) -> bool {
         self.of(purpose).any(|running| !running.listener.is_local())
+    }
+
+    /// Whether one of them is for TLS, and there is no certificate: the service manager may have given it.
+    pub(super) fn lack_certificate(&self, config: &Config) -> bool {
+        config.tls.identity.is_none() && self.running.iter().any(|running| running.preamble.tls)
     }
 
     /// The addresses as they were bound, each with what comes before its first request.

@@ -4,7 +4,7 @@
 //! of signals or of a service manager.
 //!
 //! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
-//! - `reload`: a new configuration, all or nothing.
+//! - `reload`: a new configuration, all or nothing. `certificate`: its end.
 //! - `log`, [`events`]: what administrators read. [`signals`]: what they may send.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
 //! - [`metrics`]: what is measured.
@@ -13,6 +13,7 @@
 mod activation;
 pub mod ask;
 mod bind;
+mod certificate;
 pub mod control;
 mod descriptors;
 mod drain;
@@ -130,6 +131,10 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         );
         return Err(78);
     }
+    if listeners.lack_certificate(config) {
+        tracing::error!(event = "bind_failed", "{}", listeners::NO_CERTIFICATE);
+        return Err(78);
+    }
     let (asks, questions) = mpsc::channel(ASKS);
     let control = control.map(|socket| {
         let everyone = workers.everyone().clone();
@@ -144,6 +149,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         metrics,
         control,
         last_reload: None,
+        certificate: certificate::CertificateWatch::default(),
         manager: Manager::default(),
         at_terminal: std::io::stdin().is_terminal(),
         loaded,
@@ -155,6 +161,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         workers = server.shared.counters.len(),
         "listening on {addresses}"
     );
+    server.note_certificate();
     server.manager.ready(&format!("listening on {addresses}"));
     Ok((server, Inputs { signals: signals.fuse(), asks: questions, broken }))
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::ask::{LastReload, ReloadOutcome, Reloaded};
 use super::descriptors;
-use super::listeners::Purpose;
+use super::listeners::{NO_CERTIFICATE, Purpose};
 use super::server::Server;
 use crate::config::{
     Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
@@ -26,8 +26,8 @@ struct Candidate {
 impl Server {
     /// Reads everything again and puts it in force, all or nothing; says what came of it in the log.
     pub(super) async fn reload(&mut self) -> ReloadOutcome {
-        let outcome = self.try_reload().await;
-        let fault = match &outcome {
+        let mut outcome = self.try_reload().await;
+        let fault = match &mut outcome {
             ReloadOutcome::Done(report) => {
                 for line in &report.changes {
                     tracing::info!(event = "reload_change", "{line}");
@@ -38,6 +38,7 @@ impl Server {
                 for line in &report.warnings {
                     tracing::warn!(event = "configuration_warning", "{line}");
                 }
+                report.warnings.extend(self.note_certificate());
                 tracing::info!(
                     event = "reload",
                     changes = report.changes.len(),
@@ -52,7 +53,7 @@ impl Server {
                 None
             }
             ReloadOutcome::Rejected(faults) => {
-                for fault in faults {
+                for fault in &*faults {
                     tracing::error!(event = "reload_fault", "{fault}");
                 }
                 tracing::error!(
@@ -150,6 +151,11 @@ impl Server {
             let faults = "auth.secret: the empty secret would let anyone sign tokens, and this server listens \
                           beyond loopback; set a secret, or auth.allow_empty_secret = true";
             return Err(vec![faults.to_owned()]);
+        }
+        if self.listeners.are_given(Purpose::Clients)
+            && self.listeners.lack_certificate(&loaded.config)
+        {
+            return Err(vec![NO_CERTIFICATE.to_owned()]);
         }
         let mut report = Reloaded::default();
         let changes = diff(old, &loaded.config);

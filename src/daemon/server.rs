@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::ask::{Ask, ChannelLoad, LastReload, QueueLoad, ReloadOutcome, Status};
+use super::certificate::CertificateWatch;
 use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
@@ -51,6 +52,7 @@ pub(super) struct Server {
     /// Serves the control socket, where there is one; it ends when nobody answers any more.
     pub(super) control: Option<JoinHandle<()>>,
     pub(super) last_reload: Option<LastReload>,
+    pub(super) certificate: CertificateWatch,
     pub(super) manager: Manager,
     /// Whether somebody sits at a terminal in front of it.
     pub(super) at_terminal: bool,
@@ -145,6 +147,7 @@ impl Server {
                     }
                 }
                 _ = look.tick() => {
+                    self.certificate.look(&self.loaded.config);
                     if stop.is_some() {
                         self.manager.extend(MORE_TIME);
                         let left = self.shared.taken.load(Ordering::Relaxed);
@@ -236,6 +239,14 @@ impl Server {
         }
     }
 
+    /// Tells what is to be told of the certificate in force, and where others look for its end; that, too.
+    pub(super) fn note_certificate(&mut self) -> Option<String> {
+        let identity = self.loaded.config.tls.identity.as_ref();
+        let expires = identity.map_or(0, |identity| identity.expires);
+        self.shared.certificate_expires.store(expires, Ordering::Relaxed);
+        self.certificate.look_now(&self.loaded.config)
+    }
+
     fn status(&self) -> Status {
         let sum = |figure: fn(&crate::counters::Counters) -> u64| self.shared.sum(figure);
         let draining = self.shared.draining.load(Ordering::Relaxed);
@@ -259,6 +270,13 @@ impl Server {
             publishes_refused: sum(|counters| counters.not_granted.get()),
             messages_dropped: sum(|counters| counters.dropped.get()),
             slow_consumers: sum(|counters| counters.slow_consumers.get()),
+            certificate_expires: self
+                .loaded
+                .config
+                .tls
+                .identity
+                .as_ref()
+                .map(|identity| identity.expires),
             queue_memory_bytes: sum(|counters| counters.held.bytes() as u64),
             queue_memory_limit_bytes: self.loaded.config.limits.total_queue as u64,
             connections_opened: sum(|counters| counters.opened.get()),

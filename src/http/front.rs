@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::crowd::Crowd;
@@ -38,6 +38,8 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// The port of the first TCP listener as it was bound; 0 without one.
     pub tcp_port: AtomicU16,
+    /// Until when the certificate is good, in seconds since 1970; 0 without one.
+    pub certificate_expires: AtomicU64,
     /// Since when the server runs.
     pub started: Instant,
     /// The figures of each worker.
@@ -56,6 +58,7 @@ impl Shared {
             told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             tcp_port: AtomicU16::new(0),
+            certificate_expires: AtomicU64::new(0),
             started: Instant::now(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
         }

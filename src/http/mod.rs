@@ -149,9 +149,7 @@ pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
             // Only who has had no answer yet is owed one; a kept-alive connection just ends.
             if visit.answered.get() == 0 {
                 let mut socket = connection.into_parts().io.into_inner();
-                if socket.write_all(refusal::TIMED_OUT).await.is_ok() {
-                    socket.shutdown_write();
-                }
+                newcomer::say(&mut socket, refusal::TIMED_OUT).await;
                 visit.front.note_refused(peer, refusal::TIMED_OUT_NAME);
             }
         }
@@ -177,8 +175,11 @@ impl Drop for UnderWay<'_> {
 /// Lets a peer read its last answer: who is answered before all of its body was read is still sending, and a socket
 /// that is closed with bytes unread takes back what it has sent.
 async fn linger(mut socket: Socket) {
-    socket.shutdown_write();
-    let _ = timeout(LINGER, tokio::io::copy(&mut socket, &mut tokio::io::sink())).await;
+    let over = async {
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LINGER, over).await;
 }
 
 /// How the HTTP part of a socket's life ended.

@@ -1,21 +1,46 @@
-//! Owns [`Newcomer`]: a socket that was just accepted, until its first request can be read.
+//! Owns [`Newcomer`]: a socket that was just accepted, until its first request can be read. The header of the PROXY
+//! protocol comes first, then TLS's handshake, each where the listener wants it, all within the time of a handshake.
 
-use tokio::time::{Instant, timeout_at};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::pending::Pending;
 use super::{Front, proxy_header};
 use crate::config::Preamble;
 use crate::connection::Peer;
 use crate::connection::socket::{AcceptedSocket, Socket};
+use crate::connection::tls::TlsSocket;
+
+/// What every handshake of TLS begins with (RFC 8446, 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+/// What somebody is told who asks without TLS where there is TLS.
+const PLAIN_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
+    connection: close\r\ncontent-length: 64\r\n\r\n\
+    a plain request on a port of TLS: write https:// or wss:// here\n";
+/// How long whoever is told something at the end may take to take it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How much is read of what nobody looks at, so that the answer is not lost with it.
+const UNREAD: usize = 64 * 1024;
 
 // Why a socket was not taken, in log and metrics.
 const NOT_TRUSTED: &str = "not_a_trusted_proxy";
 const NO_HEADER: &str = "no_proxy_header";
 const HEADER_TOO_LATE: &str = "proxy_header_took_too_long";
+const NO_TLS: &str = "no_tls";
+const BAD_TLS: &str = "tls_handshake";
+const TLS_TOO_LATE: &str = "tls_handshake_took_too_long";
+const NO_CERTIFICATE: &str = "no_certificate";
 
 /// All of them.
 #[cfg(test)]
-pub(super) const REASONS: [&str; 3] = [NOT_TRUSTED, NO_HEADER, HEADER_TOO_LATE];
+pub(super) const REASONS: [&str; 7] =
+    [NOT_TRUSTED, NO_HEADER, HEADER_TOO_LATE, NO_TLS, BAD_TLS, TLS_TOO_LATE, NO_CERTIFICATE];
 
 /// A socket that was just accepted.
 #[derive(Debug)]
@@ -26,6 +51,20 @@ pub struct Newcomer {
     pub peer: Peer,
     /// What has to come on it before the first request.
     pub preamble: Preamble,
+}
+
+/// Why a newcomer is not served.
+enum Refused {
+    /// For what it did, which is told in the log by this word.
+    For(&'static str),
+    /// It has gone, or others need its place.
+    Gone,
+}
+
+/// How long a newcomer may take, and whether it still has its place.
+struct Patience<'a> {
+    pending: &'a Pending,
+    deadline: Instant,
 }
 
 impl Newcomer {
@@ -50,31 +89,107 @@ impl Newcomer {
                 return None;
             }
         };
-        if preamble.proxy {
-            if !front.rules().forwarding.trusts(peer) {
-                front.note_refused(peer, NOT_TRUSTED);
-                return None;
-            }
-            let header = Box::pin(timeout_at(deadline, proxy_header::take(&mut socket)));
-            let refused = tokio::select! {
-                header = header => match header {
-                    Ok(Ok(client)) => {
-                        // A proxy that speaks for itself is its own client.
-                        peer = client.map_or(peer, Peer::from);
-                        None
-                    }
-                    Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => Some(NO_HEADER),
-                    // It went by itself: a probe of whether somebody listens.
-                    Ok(Err(_)) => return None,
-                    Err(_) => Some(HEADER_TOO_LATE),
-                },
-                () = std::future::poll_fn(|cx| pending.poll_evicted(cx)) => return None,
-            };
-            if let Some(reason) = refused {
-                front.note_refused(peer, reason);
-                return None;
-            }
+        if preamble == Preamble::default() {
+            return Some((socket, peer));
         }
-        Some((socket, peer))
+        let patience = Patience { pending, deadline };
+        // In a box, so that those who need none of it have no room for it.
+        let greeted = Box::pin(async {
+            if preamble.proxy {
+                peer = patience.introduced(front, &mut socket, peer).await?;
+            }
+            match front.rules().tls.clone().filter(|_| preamble.tls) {
+                Some(config) => patience.secured(socket, config).await,
+                // The daemon sees to it that there is a certificate where it is wanted.
+                None if preamble.tls => Err(Refused::For(NO_CERTIFICATE)),
+                None => Ok(socket),
+            }
+        })
+        .await;
+        match greeted {
+            Ok(socket) => Some((socket, peer)),
+            Err(Refused::For(reason)) => {
+                front.note_refused(peer, reason);
+                None
+            }
+            Err(Refused::Gone) => None,
+        }
     }
+}
+
+impl Patience<'_> {
+    /// Whom a proxy speaks for.
+    async fn introduced(
+        &self,
+        front: &Front,
+        socket: &mut Socket,
+        peer: Peer,
+    ) -> Result<Peer, Refused> {
+        if !front.rules().forwarding.trusts(peer) {
+            return Err(Refused::For(NOT_TRUSTED));
+        }
+        let header = self.with(HEADER_TOO_LATE, proxy_header::take(socket)).await?;
+        match header {
+            // A proxy that speaks for itself is its own client.
+            Ok(client) => Ok(client.map_or(peer, Peer::from)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(Refused::For(NO_HEADER))
+            }
+            // It went by itself: a probe of whether somebody listens.
+            Err(_) => Err(Refused::Gone),
+        }
+    }
+
+    /// The same socket under TLS.
+    async fn secured(
+        &self,
+        mut socket: Socket,
+        config: Arc<ServerConfig>,
+    ) -> Result<Socket, Refused> {
+        let mut first = [0];
+        let begins = socket.peek_until(&mut first, |bytes| bytes.first().map(|byte| Ok(*byte)));
+        match self.with(TLS_TOO_LATE, begins).await?.map_err(|_| Refused::Gone)? {
+            HANDSHAKE_RECORD => {}
+            byte if byte.is_ascii_uppercase() => {
+                say(&mut socket, PLAIN_REQUEST).await;
+                return Err(Refused::For(NO_TLS));
+            }
+            _ => return Err(Refused::For(NO_TLS)),
+        }
+        match self.with(TLS_TOO_LATE, TlsSocket::accept(socket, config)).await? {
+            Ok(socket) => Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Refused::For(BAD_TLS)),
+            Err(_) => Err(Refused::Gone),
+        }
+    }
+
+    /// What comes of it, unless the time or the place is lost before.
+    async fn with<T>(
+        &self,
+        late: &'static str,
+        what: impl Future<Output = T>,
+    ) -> Result<T, Refused> {
+        tokio::select! {
+            done = timeout_at(self.deadline, what) => done.map_err(|_| Refused::For(late)),
+            () = std::future::poll_fn(|cx| self.pending.poll_evicted(cx)) => Err(Refused::Gone),
+        }
+    }
+}
+
+/// Says something as the last word on a socket whose peer may have said much that nobody has read.
+pub(super) async fn say(socket: &mut Socket, words: &[u8]) {
+    // Bytes that are unread when a socket is closed make the kernel take back what was written.
+    let mut left = UNREAD;
+    let mut bytes = [0; 1024];
+    while left > 0
+        && let Ok(count @ 1..) = socket.try_read(&mut bytes)
+    {
+        left = left.saturating_sub(count);
+    }
+    let said = async {
+        socket.write_all(words).await?;
+        socket.shutdown().await
+    };
+    // Whoever does not take it has had the chance.
+    let _ = timeout(LAST_WORDS, said).await;
 }

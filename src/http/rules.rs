@@ -1,7 +1,10 @@
 //! What handshakes go by: made of the configuration as a whole, replaced as a whole.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ServerConfig;
 
 use super::forwarding::Forwarding;
 use crate::auth::{Keys, Policy};
@@ -38,6 +41,8 @@ pub struct Rules {
     /// Anyone can sign tokens, and nobody said that this is meant: only what names a loopback host is
     /// served, so that no web page in a developer's browser can help itself.
     pub loopback_only: bool,
+    /// What TLS goes by, where there is a certificate.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Whether people are shown a page at `/`.
     pub welcome: bool,
     /// Which proxies are believed.
@@ -86,7 +91,8 @@ impl From<&Config> for Rules {
             check_origin: config.auth.check_origin,
             allowed_origins: config.auth.allowed_origins.clone(),
             loopback_only: config.auth.is_confined_to_loopback(),
-            welcome: config.http.welcome,
+            welcome: config.shows_welcome(),
+            tls: config.tls.identity.as_ref().map(|identity| identity.server.clone()),
             forwarding: Forwarding::from(&config.proxy),
             max_connections: config.limits.max_connections,
             max_connections_per_ip: config.limits.max_connections_per_ip,

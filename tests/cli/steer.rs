@@ -141,6 +141,7 @@ fn status() -> Status {
         publishes_refused: 9,
         messages_dropped: 10,
         slow_consumers: 11,
+        certificate_expires: None,
         queue_memory_bytes: 1 << 19,
         queue_memory_limit_bytes: 1 << 28,
         connections_opened: 12,

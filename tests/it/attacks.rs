@@ -86,7 +86,9 @@ fn ten_thousand_half_open_connections_leave_room_for_real_ones() {
         });
         real.into_iter().for_each(Client::close);
     });
-    assert!(report.grown() < 40 * 1024, "{report:?}");
+    // 36 KiB each, were they all kept: 350 MiB. Those that are closed take theirs along in a turn of their own, which on a
+    // busy machine comes after the next thousands have been accepted.
+    assert!(report.grown() < 200 * 1024, "{report:?}");
     server.is_healthy();
 }
 

@@ -36,6 +36,7 @@ mod refusals;
 mod reload;
 mod second_opinion;
 mod secrets;
+mod tls;
 mod tokens;
 mod units;
 mod vanished;

@@ -320,7 +320,11 @@ fn bad_tokens_of_an_address_are_looked_at_only_so_often() {
     let server = Setup::of_file(&limited(&["handshakes_per_second_per_ip = 5"])).start();
     let bad = signed("HS256", r#"{"api":true}"#, "another secret, which nobody has configured");
     let good = token(r#"{"api":true}"#);
-    for request in [Request::upgrade_with(&bad), Request::get("/api/info").bearer(&bad)] {
+    for request in [
+        Request::upgrade_with(&bad),
+        Request::get("/api/info").bearer(&bad),
+        Request::get("/api/connections").bearer(&bad),
+    ] {
         let begun = Instant::now();
         let mut looked_at = 0;
         for _ in 0..60 {

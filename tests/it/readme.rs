@@ -18,6 +18,7 @@ use crate::support::client::Client;
 use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect};
 use crate::support::server::{Server, Setup};
+use crate::support::tls::Made;
 use crate::support::token::{SECRET, grant, signed, token};
 use crate::support::tools::require_tool;
 use shell::Shell;
@@ -96,6 +97,7 @@ fn every_block_is_known() {
         "sh metrics",
         "toml metrics",
         "sh control",
+        "toml tls",
         "toml proxy",
         "toml strangers",
         "sh image",
@@ -268,6 +270,19 @@ fn is_good_environment(shell: &Shell, lines: &str) -> String {
     let done = shell.run("philote check --env-file env --print");
     assert_eq!(done.err, "", "{done:?}");
     done.well()
+}
+
+#[test]
+fn the_configuration_of_tls_is_good() {
+    let shell = Shell::new();
+    let made = Made::new();
+    let files = made.write(&shell.dir).map(|path| path.display().to_string());
+    let text = with(&block("toml tls"), "/etc/philote/tls/fullchain.pem", &files[0]);
+    let text = with(&text, "/etc/philote/tls/privkey.pem", &files[1]);
+    let secret = format!("auth.secret_file = {:?}\n", a_secret(&shell));
+    shell.dir.write("config.toml", &(secret + &text));
+    let out = shell.run("philote check --config config.toml --print").well();
+    assert!(out.contains(r#"listen = ["[::]:443 tls", "127.0.0.1:6380"]"#), "{out}");
 }
 
 #[test]

@@ -176,6 +176,9 @@ fn the_live_view_shows_what_happens_at_any_size_and_leaves_the_terminal_as_it_wa
         shown.starts_with("philote ") && shown.trim_end().ends_with("q quits")
     });
     terminal.resizes(120, 32);
+    terminal.shows("the size of the beginning", |shown| {
+        row(shown, "BUSIEST CHANNELS").contains("SLOW CONSUMERS")
+    });
 
     terminal.presses("q");
     let after = terminal.shows("the shell", |shown| shown.contains("what was here before"));

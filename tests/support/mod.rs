@@ -13,6 +13,7 @@ pub(crate) mod private_key;
 pub(crate) mod required;
 pub(crate) mod server;
 pub(crate) mod stuck;
+pub(crate) mod tls;
 pub(crate) mod token;
 pub(crate) mod tools;
 pub(crate) mod watch;

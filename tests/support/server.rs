@@ -314,14 +314,26 @@ impl Server {
 
     /// `GET /api/info`, by a token that may.
     pub(crate) fn info(&self) -> serde_json::Value {
-        let answer = self.ask(&Request::get("/api/info").bearer(&token(r#"{"api":true}"#)));
+        self.info_at(self.address())
+    }
+
+    /// The same, asked where one comes to it by a detour.
+    pub(crate) fn info_at(&self, address: SocketAddr) -> serde_json::Value {
+        let request = Request::get("/api/info").bearer(&token(r#"{"api":true}"#));
+        let answer = request.send(address);
         assert_eq!(answer.status, 200, "{answer:?}");
         serde_json::from_str(&answer.body).expect("JSON")
     }
 
     /// Waits until exactly so many connections are open.
     pub(crate) fn until_connections(&self, count: u64) {
-        until(&format!("{count} connections"), || self.info()["connections"] == count);
+        self.until_connections_at(self.address(), count);
+    }
+
+    /// The same, asked where one comes to it by a detour.
+    pub(crate) fn until_connections_at(&self, address: SocketAddr, count: u64) {
+        let what = format!("{count} connections");
+        until(&what, || self.info_at(address)["connections"] == count);
     }
 
     /// A new publisher reaches a new subscriber: whatever went before did the server no harm.

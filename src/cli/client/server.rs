@@ -104,14 +104,16 @@ impl Server {
         }
     }
 
-    /// The first listener of a configuration, of those that are not for proxies alone where there are others;
+    /// The first listener of a configuration, of those that are neither for TLS nor for proxies alone where there are others;
     /// loopback where it is a wildcard.
     ///
     /// # Errors
     /// [`Failure::Configuration`] where nobody can know its port beforehand.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
-        let first =
-            config.listen_addresses().into_iter().min_by_key(|other| other.preamble().proxy);
+        let first = config
+            .listen_addresses()
+            .into_iter()
+            .min_by_key(|other| (other.preamble().tls, other.preamble().proxy));
         let Some(first) = first else { return Err(cannot_tell("nothing is listened on")) };
         let wants_proxy_header = first.preamble().proxy;
         let (address, ipv6only) = match first {
@@ -247,7 +249,7 @@ mod tests {
         assert_eq!(Server::of(&Config::default()).unwrap().to_string(), "ws://127.0.0.1:6380");
         let path = PathBuf::from("/run/p");
         let unix = |proxy| {
-            let preamble = Preamble { proxy };
+            let preamble = Preamble { proxy, ..Preamble::default() };
             ListenAddress::Unix { path: path.clone(), mode: None, group: None, preamble }
         };
         let of =
@@ -255,7 +257,11 @@ mod tests {
         assert_eq!(of(vec![unix(false)]).to_string(), "unix:/run/p");
         let tcp = |proxy| {
             let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 7);
-            ListenAddress::Tcp { address, ipv6only: false, preamble: Preamble { proxy } }
+            ListenAddress::Tcp {
+                address,
+                ipv6only: false,
+                preamble: Preamble { proxy, ..Preamble::default() },
+            }
         };
         let plain = of(vec![tcp(true), unix(false)]);
         assert_eq!((plain.to_string(), plain.wants_proxy_header), ("unix:/run/p".into(), false));

@@ -18,7 +18,7 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         path: "http.welcome",
         other_variables: &[],
-        field: Field::Switch(lens!(http.welcome)),
+        field: Field::OptionalSwitch(lens!(http.welcome)),
         unset: Unset::Told {
             words: "true while the secret is empty and allow_empty_secret is not set, false otherwise",
             example: "false",

@@ -10,6 +10,7 @@ mod log;
 mod metrics;
 mod proxy;
 mod shutdown;
+mod tls;
 mod websocket;
 
 use std::ops::RangeInclusive;
@@ -46,6 +47,11 @@ pub(super) static SECTIONS: &[Section] = &[
         keys: websocket::KEYS,
     },
     Section {
+        name: "tls",
+        doc: "The certificate of listeners with the word tls.",
+        keys: tls::KEYS,
+    },
+    Section {
         name: "proxy",
         doc: "Proxies in front of the server, and how they say whom they speak for.",
         keys: proxy::KEYS,
@@ -77,8 +83,9 @@ pub(super) static TOP: &[Key] = &[
         },
         reload: Reload::Listeners,
         doc: "Where to listen: \"ADDRESS:PORT\", with ipv6only after it where an IPv6 address \
-              shall leave IPv4 alone, or \"unix:/path mode=0660 group=NAME\". The word proxy \
-              after either demands the header of the PROXY protocol, version 1 or 2, from each \
+              shall leave IPv4 alone, or \"unix:/path mode=0660 group=NAME\". The word tls after \
+              either makes it TLS, with the certificate of the section tls; the word proxy \
+              demands the header of the PROXY protocol, version 1 or 2, from each \
               connection. ADDRESS is written \
               in numbers, or is localhost, which is both loopback addresses; without a port it is \
               6380. The variable PORT replaces the port. Listeners given by the service manager \

@@ -99,6 +99,8 @@ fn every_key_has_its_change() {
             "listen" | "metrics.listen" => "[\"127.0.0.1:1\"]".into(),
             "limits.total_queue" => "\"96KiB\"".into(),
             "control.socket" => "\"/p\"".into(),
+            // It is on while anybody can sign.
+            "http.welcome" => "false".into(),
             "control.group" | "control.mode" => "\"0\"".replace('0', "640"),
             "auth.allowed_origins" => "[\"https://a.example\"]".into(),
             "proxy.trusted" => "[\"unix\"]".into(),
@@ -106,6 +108,7 @@ fn every_key_has_its_change() {
             "auth.secret" | "auth.secret_file" => "\"/x\"".into(),
             "auth.previous_secrets" | "auth.previous_secret_files" => "[\"/x\"]".into(),
             "auth.public_keys" => "[\"/x.pub\"]".into(),
+            "tls.certificate" | "tls.key" => example,
             _ => match example.as_str() {
                 "false" => "true".into(),
                 "\"close\"" => "\"keep\"".into(),
@@ -125,7 +128,8 @@ fn every_key_has_its_change() {
             .toml(format!("{} = {}", key.path, other(key)))
             .file("/x", 0o600, "0123456789abcdef0123456789abcdef")
             .file("/x.pub", 0o644, include_str!("../../../tests/keys/ed25519.pub"))
-            .env(&[("LISTEN", "127.0.0.1:6380")]);
+            .env(&[("LISTEN", "127.0.0.1:6380")])
+            .beside(key);
         let fake = if key.path == "listen" { Fake { environment: vec![], ..fake } } else { fake };
         let old = Fake::new().env(&[("LISTEN", "127.0.0.1:6380")]).config();
         let told: Vec<_> = diff(&old, &fake.config()).iter().map(|change| change.key).collect();

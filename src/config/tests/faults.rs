@@ -210,8 +210,8 @@ fn each_kind_of_value_says_what_it_takes() {
             "1:10: shutdown.xyz: unknown key; [shutdown] has drain_timeout, delay",
         ),
         (
-            "[tls]",
-            "1:2: tls: unknown section; there are auth, limits, websocket, proxy, log, metrics, \
+            "[ssl]",
+            "1:2: ssl: unknown section; there are auth, limits, websocket, tls, proxy, log, metrics, \
              shutdown, http, control",
         ),
         (

@@ -56,6 +56,7 @@ fn every_key_can_be_set_by_its_variable() {
         let text = example.trim_matches('"');
         for name in key.variables() {
             let fake = Fake { files: secret.files.clone(), ..Fake::new() }.env(&[(&name, text)]);
+            let fake = fake.beside(key);
             let loaded = fake.load().unwrap_or_else(|faults| panic!("{name}={text}: {faults}"));
             if !text.is_empty() {
                 assert_eq!(setting(&loaded, key.path).origin.variable(), Some(&*name));

@@ -56,6 +56,21 @@ impl Fake {
         self
     }
 
+    /// What `key` cannot do without, if it is one of the two that need each other.
+    fn beside(self, key: &key::Key) -> Self {
+        let other = match key.path {
+            "tls.certificate" => ("PHILOTE_TLS_KEY", "/etc/philote/tls/privkey.pem"),
+            "tls.key" => ("PHILOTE_TLS_CERTIFICATE", "/etc/philote/tls/fullchain.pem"),
+            _ => return self,
+        };
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).expect("made");
+        self.env(&[other]).file("/etc/philote/tls/fullchain.pem", 0o644, made.cert.pem()).file(
+            "/etc/philote/tls/privkey.pem",
+            0o640,
+            made.signing_key.serialize_pem(),
+        )
+    }
+
     fn load(&self) -> Result<Loaded, Faults> {
         let file = self.files.contains_key(Path::new(ENV));
         let env_file = file.then(|| EnvFile { path: ENV.into(), optional: false });

@@ -35,7 +35,7 @@ fn every_line_of_the_example_can_be_used() {
         fake.files.insert("/etc/philote/secret".into(), Ok(secret));
         let fake =
             fake.file("/etc/philote/app.pub", 0o644, include_str!("../../../tests/keys/rsa.pub"));
-        let config = fake.config();
+        let config = fake.beside(key).config();
         if let key::Unset::Fixed = key.unset {
             // `secret = ""` is configured, and that shows nowhere but here.
             let secret_configured = key.path == "auth.secret";

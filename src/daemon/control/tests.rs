@@ -69,6 +69,7 @@ fn status() -> Status {
         publishes_refused: 9,
         messages_dropped: 10,
         slow_consumers: 11,
+        certificate_expires: Some(u64::MAX),
         queue_memory_bytes: 12,
         queue_memory_limit_bytes: 13,
         connections_opened: 14,

@@ -212,6 +212,13 @@ pub static EVENTS: &[EventKind] = &[
     ),
     event(
         Level::WARN,
+        "certificate_expires",
+        &[],
+        "The certificate of tls.certificate expires within 14 days, or has expired, when the message says. Told at the \
+         start, at each reload and once a day.",
+    ),
+    event(
+        Level::WARN,
         "proxy_not_trusted",
         &[],
         "Nearly all connections come from one private address, most likely a proxy's, and no proxy is trusted. Told \

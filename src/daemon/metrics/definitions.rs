@@ -96,7 +96,7 @@ pub static METRICS: &[Metric] = &[
     Metric {
         name: "philote_messages_received",
         unit: None,
-        meaning: "Messages that clients sent, refused ones among them.",
+        meaning: "Messages that were published, on connections and by requests, refused ones among them.",
         value: Value::Counter(|reading| reading.sum(|of| of.messages_in.get())),
     },
     Metric {
@@ -206,6 +206,15 @@ pub static METRICS: &[Metric] = &[
         unit: SECONDS,
         meaning: "When that was, in seconds since 1970; the start where there was none.",
         value: Value::Gauge(|reading| Some(reading.sources.reloaded_at.load(Relaxed) as f64)),
+    },
+    Metric {
+        name: "philote_certificate_expiry_timestamp",
+        unit: SECONDS,
+        meaning: "Until when the certificate is good, in seconds since 1970. Without one it is absent.",
+        value: Value::Gauge(|reading| {
+            let expires = reading.sources.shared.certificate_expires.load(Relaxed);
+            (expires > 0).then_some(expires as f64)
+        }),
     },
     Metric {
         name: "philote_draining",

@@ -30,7 +30,7 @@ impl Process {
             virtual_size,
             open_files: open_files(),
             most_files: getrlimit(Resource::Nofile).current,
-            threads: entries("/proc/self/task"),
+            threads: threads(),
         }
     }
 }
@@ -49,6 +49,16 @@ fn open_files() -> Option<u64> {
     let told = std::fs::metadata(path).ok()?.len();
     // One of them is the directory that is read.
     if told > 0 { Some(told) } else { Some(entries(path)?.saturating_sub(1)) }
+}
+
+#[cfg(target_os = "linux")]
+fn threads() -> Option<u64> {
+    entries("/proc/self/task")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn threads() -> Option<u64> {
+    None
 }
 
 fn entries(path: &str) -> Option<u64> {

@@ -4,6 +4,7 @@ use hyper::{HeaderMap, Request};
 
 use super::Caller;
 use crate::auth::Grants;
+use crate::http::forwarding::Source;
 use crate::http::refusal::Refusal;
 use crate::http::{Front, handshake, origin, token};
 
@@ -26,14 +27,8 @@ impl Rights {
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
         let Caller::Peer(source) = caller else { return Ok(Rights::All) };
-        // Only bad tokens count: an application may publish as often as it likes.
-        front.has_attempt(source.client)?;
         origin::judge(&front.rules(), source.sender, request.headers())?;
-        let grants = handshake::grants(front, request);
-        if matches!(grants, Err(Refusal::Token(_))) {
-            front.count_attempt(source.client)?;
-        }
-        Ok(Rights::Granted(grants?))
+        Rights::judged(front, source, || handshake::grants(front, request))
     }
 
     /// Those of a request whose token stands in its header.
@@ -48,7 +43,22 @@ impl Rights {
         let Caller::Peer(source) = caller else { return Ok(Rights::All) };
         origin::judge(&front.rules(), source.sender, headers)?;
         let token = token::in_headers(headers).ok_or(Refusal::NoHeader)?;
-        Ok(Rights::Granted(handshake::granted(front, token)?))
+        Rights::judged(front, source, || handshake::granted(front, token))
+    }
+
+    /// What a token grants, which is not even looked at where too many bad ones came from there. Only those count: an
+    /// application may publish as often as it likes.
+    fn judged(
+        front: &Front,
+        source: Source,
+        judge: impl FnOnce() -> Result<Grants, Refusal>,
+    ) -> Result<Rights, Refusal> {
+        front.has_attempt(source.client)?;
+        let grants = judge();
+        if matches!(grants, Err(Refusal::Token(_))) {
+            front.count_attempt(source.client)?;
+        }
+        grants.map(Rights::Granted)
     }
 
     /// Whether they let somebody publish to a channel.
