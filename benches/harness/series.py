@@ -13,9 +13,9 @@ from .servers import Failed
 # The three best runs may differ by so much of the best.
 SPREAD = 0.05
 # How many runs a variant may have beyond those asked for.
-EXTRA = 3
+EXTRA = 2
 # Calibration aims at runs of at most so many seconds, whatever CPU they take.
-LONGEST_SECONDS = 4.0
+LONGEST_SECONDS = 2.5
 
 
 @dataclass
