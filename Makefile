@@ -65,9 +65,11 @@ run: build ## build, and serve with the defaults; ARGS='--config FILE' for other
 
 server: run ## the same as `make run`
 
-# One program writes both; it is made of the same definitions as philote.
+# One program writes both; it is made of the same definitions as philote. It is built as tests are, since what it writes is
+# the same and a release build of it would take minutes.
 man: ## write the manual pages into target/man
-	packaging/reproducibly $(CARGO) run --locked --quiet --release --example manual -- "$(TARGET_DIR)"
+	env -u SOURCE_DATE_EPOCH $(CARGO) build --locked --quiet --example manual
+	@"$(TARGET_DIR)/debug/examples/manual" "$(TARGET_DIR)"
 
 completions: man ## write the completions for bash, zsh and fish into target/completions
 

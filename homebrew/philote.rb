@@ -19,7 +19,7 @@ class Philote < Formula
     ENV["PHILOTE_RUNSTATEDIR"] = (var/"run").to_s
     system "cargo", "install", *std_cargo_args
 
-    system "cargo", "run", "--locked", "--release", "--example", "manual", "--", buildpath/"pages"
+    system "cargo", "run", "--locked", "--example", "manual", "--", buildpath/"pages"
     man1.install "pages/man/philote.1"
     man5.install "pages/man/philote.toml.5"
     bash_completion.install "pages/completions/philote.bash" => "philote"
