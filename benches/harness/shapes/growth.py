@@ -11,7 +11,7 @@ SIZES = (16, 128, 1_024, 8_192, 65_536)
 SAME = "philote, to one of them"
 CONNECTIONS = 100
 RUNS = 3
-SECONDS = 0.4
+SECONDS = 0.3
 
 
 def subscribers(bench):

@@ -10,7 +10,7 @@ RATE = Metric("deliveries_per_s", "deliveries_per_s", higher_is_better=True)
 
 def latency(bench):
     """1,000 subscribers, 100 messages a second: what a steady load meets."""
-    words = f"latency --subs 1000 --rate 100 --seconds {bench.effort.seconds(5)}"
+    words = f"latency --subs 1000 --rate 100 --seconds {bench.effort.seconds(4)}"
     return [
         Shape(
             name="latency-1000",
@@ -24,7 +24,7 @@ def latency(bench):
 
 def stalled(bench):
     """The same with and without one among the subscribers that stops reading."""
-    words = f"slow --subs 999 --rate 100 --seconds {bench.effort.seconds(5)} --size 512 --resume 0.5"
+    words = f"slow --subs 999 --rate 100 --seconds {bench.effort.seconds(4)} --size 512 --resume 0.5"
     return [
         Shape(
             name="stalled-1-of-1000",
