@@ -58,13 +58,13 @@ def table(results, group):
         return []
     labels = list(dict.fromkeys(label for _, _, figures in chosen for label in figures))
     ours, others = labels[0], labels[1:]
-    heading = ["shape", "figure", *labels, *(f"{ours} / {other}" for other in others)]
+    heading = ["shape", "figure", *labels, *(f"{ours} / {other}" for other in others), "runs"]
     lines = [heading]
     for shape, metric, figures in chosen:
         cells = [written(metric, figures[label]) if label in figures else "" for label in labels]
-        lines.append(
-            [shape["title"], UNITS[metric][0], *cells, *(ratio(figures, ours, other) for other in others)]
-        )
+        ratios = [ratio(figures, ours, other) for other in others]
+        runs = str(min(len(figure["runs"]) for figure in figures.values()))
+        lines.append([shape["title"], UNITS[metric][0], *cells, *ratios, runs])
     return lines
 
 
