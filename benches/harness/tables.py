@@ -84,6 +84,8 @@ def headline(results):
     labels = list(results["servers"])
     lines = [["", *labels, "again"]]
     for name, metrics, title in HEADLINES:
+        if name not in results["shapes"]:
+            continue
         figures = results["shapes"][name]["figures"]
         cells = [
             " / ".join(written(metric, figures[label][metric]) for metric in metrics)
