@@ -86,7 +86,7 @@ deb: build completions ## make the Debian package, in target/deb; to release it,
 	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
 	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb" "$(TARGET_DIR)"
 
-bench: build ## measure beside NATS and nchan, for 25 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
+bench: build ## measure beside NATS and nchan, for 15 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
 	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
 	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
 

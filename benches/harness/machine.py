@@ -37,7 +37,6 @@ def facts():
     """What a reader has to know of the machine to make anything of a figure."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": commit(),
         "cpu": field("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
         "memory_mib": int(field("/proc/meminfo", "MemTotal").split()[0]) // 1024,
@@ -47,15 +46,6 @@ def facts():
         "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "rustc": said(["rustc", "--version"]),
     }
-
-
-def commit():
-    """The commit that is checked out, with a plus where files differ from it."""
-    name = said(["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"])
-    if not name:
-        return "unknown"
-    changed = said(["git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "Cargo.lock"])
-    return name + ("+" if changed else "")
 
 
 def distribution():

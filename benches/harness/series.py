@@ -13,9 +13,9 @@ from .servers import Failed
 # The three best runs may differ by so much of the best.
 SPREAD = 0.05
 # How many runs a variant may have beyond those asked for.
-EXTRA = 3
+EXTRA = 2
 # Calibration aims at runs of at most so many seconds, whatever CPU they take.
-LONGEST_SECONDS = 4.0
+LONGEST_SECONDS = 1.5
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Shape:
     runs: int = 5
     # With `{messages}`: how many to begin with, and how long a run should be, in CPU seconds.
     first_guess: int = 500
-    seconds: float = 1.0
+    seconds: float = 0.6
     # Cores of the server: one number, or a list as taskset takes it; None is the one of this run.
     core: object = None
     # What philote is held to: (metric, variant it is compared with or None, bound as a sentence and a test).

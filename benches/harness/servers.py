@@ -57,6 +57,11 @@ class Philote:
         """What it calls itself."""
         return said([self.binary, "--version"]).splitlines()[0]
 
+    def commit(self):
+        """The commit that it was built from."""
+        found = re.search(r"commit ([0-9a-f]+)", self.version())
+        return found[1] if found else "an unknown commit"
+
     @contextlib.contextmanager
     def start(self, core):
         """A server on a core, or on a list of them."""

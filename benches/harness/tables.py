@@ -58,13 +58,13 @@ def table(results, group):
         return []
     labels = list(dict.fromkeys(label for _, _, figures in chosen for label in figures))
     ours, others = labels[0], labels[1:]
-    heading = ["shape", "figure", *labels, *(f"{ours} / {other}" for other in others)]
+    heading = ["shape", "figure", *labels, *(f"{ours} / {other}" for other in others), "runs"]
     lines = [heading]
     for shape, metric, figures in chosen:
         cells = [written(metric, figures[label]) if label in figures else "" for label in labels]
-        lines.append(
-            [shape["title"], UNITS[metric][0], *cells, *(ratio(figures, ours, other) for other in others)]
-        )
+        ratios = [ratio(figures, ours, other) for other in others]
+        runs = str(min(len(figure["runs"]) for figure in figures.values()))
+        lines.append([shape["title"], UNITS[metric][0], *cells, *ratios, runs])
     return lines
 
 
@@ -84,6 +84,8 @@ def headline(results):
     labels = list(results["servers"])
     lines = [["", *labels, "again"]]
     for name, metrics, title in HEADLINES:
+        if name not in results["shapes"]:
+            continue
         figures = results["shapes"][name]["figures"]
         cells = [
             " / ".join(written(metric, figures[label][metric]) for metric in metrics)

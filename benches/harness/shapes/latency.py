@@ -10,7 +10,7 @@ RATE = Metric("deliveries_per_s", "deliveries_per_s", higher_is_better=True)
 
 def latency(bench):
     """1,000 subscribers, 100 messages a second: what a steady load meets."""
-    words = f"latency --subs 1000 --rate 100 --seconds {bench.effort.seconds(8)}"
+    words = f"latency --subs 1000 --rate 100 --seconds {bench.effort.seconds(4)}"
     return [
         Shape(
             name="latency-1000",
@@ -24,7 +24,7 @@ def latency(bench):
 
 def stalled(bench):
     """The same with and without one among the subscribers that stops reading."""
-    words = f"slow --subs 999 --rate 100 --seconds {bench.effort.seconds(8)} --size 512 --resume 1"
+    words = f"slow --subs 999 --rate 100 --seconds {bench.effort.seconds(4)} --size 512 --resume 0.5"
     return [
         Shape(
             name="stalled-1-of-1000",
@@ -40,7 +40,7 @@ def stalled(bench):
 
 def slow_reader(bench):
     """A flood among 20 readers, with and without one more that reads a hundredth of it."""
-    words = f"flood --pubs 8 --subs 20 --seconds {bench.effort.seconds(4)} --resume 10"
+    words = f"flood --pubs 8 --subs 20 --seconds {bench.effort.seconds(3)} --resume 10"
     return [
         Shape(
             name="slow-reader-in-a-flood",

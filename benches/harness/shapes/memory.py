@@ -10,7 +10,7 @@ CONNECTIONS = 8_000
 def shapes(bench):
     """Idle connections, and memory that comes and goes with traffic."""
     count = bench.effort.connections(CONNECTIONS)
-    idle = f"idle --conns {count} --seconds {bench.effort.seconds(3)}"
+    idle = f"idle --conns {count} --seconds {bench.effort.seconds(2)}"
     every = [(server.name, server) for server in bench.servers]
     rest = bench.effort.seconds(60)
     return [

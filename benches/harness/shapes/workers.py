@@ -15,7 +15,7 @@ def shapes(bench):
     """Throughput both by CPU and by time, handshakes, and latency at a fixed rate."""
     if len(bench.workers) < 2:
         return []
-    latency = f"latency --subs 1000 --rate 100 --seconds {bench.effort.seconds(6)}"
+    latency = f"latency --subs 1000 --rate 100 --seconds {bench.effort.seconds(4)}"
     handshakes = f"connect --conns {bench.effort.connections(8_000)} --hold 0.1"
     closed = [
         shape(bench, name, title, words + " --messages {messages}", [PER_SECOND, PER_CPU], guess)
@@ -46,6 +46,7 @@ def shape(bench, name, title, words, metrics, guess=500):
         metrics=metrics,
         first_guess=guess,
         core=bench.both_cores,
+        runs=3,
     )
 
 
