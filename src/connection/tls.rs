@@ -2,7 +2,7 @@
 //!
 //! What is written is sealed at once, so it has to go out in that order and whole: what the kernel does not take stays
 //! here, in rustls, until it does, and nothing more is sealed meanwhile. So a queue that was taken over is not a queue
-//! that was sent; [`TlsSocket::try_flush`] tells.
+//! that was sent; `TlsSocket::try_flush` tells.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};

@@ -2,7 +2,7 @@
 //! (`limits.handshakes_per_second_per_ip`).
 //!
 //! What is known of a network is forgotten a second or two after its last handshake, and no more than
-//! [`MOST`] networks a second are remembered: somebody with more than those is held up by no limit that goes by
+//! `MOST` networks a second are remembered: somebody with more than those is held up by no limit that goes by
 //! address. The one lock here is short, and on nobody's message's way.
 
 use std::collections::HashMap;
