@@ -113,7 +113,7 @@ def markdown(lines):
         return
     heading, *body = lines
     yield "| " + " | ".join(heading) + " |"
-    yield "|" + "|".join("--:" if is_figure(body, at) else "---" for at in range(len(heading))) + "|"
+    yield "|" + "|".join("--:" if at and is_figure(body, at) else "---" for at in range(len(heading))) + "|"
     for line in body:
         yield "| " + " | ".join(line) + " |"
 
