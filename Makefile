@@ -79,9 +79,10 @@ test: ## run all tests that this machine can; as root on Debian it installs what
 test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 	@tests/deps install
 
+# The server as it is shipped; its clients fast enough to leave it room.
 soak: build ## an hour of churn against the release build, MINUTES=10 for less: nothing lost, nothing left, memory flat
 	PHILOTE_TEST_BINARY="$(abspath $(PHILOTE))" PHILOTE_TEST_SOAK_MINUTES=$(or $(MINUTES),60) \
-	  $(CARGO) test --locked --test soak -- --nocapture
+	  $(CARGO) test --locked --profile soak --test soak -- --nocapture
 
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
