@@ -31,8 +31,11 @@ fn until_in(seconds: i64) -> String {
 }
 
 /// The next frame that is no ping; those are answered.
+#[track_caller]
 fn frame(client: &mut Client) -> Frame {
+    let begun = Instant::now();
     loop {
+        assert!(begun.elapsed() < PATIENCE, "nothing but pings came within {PATIENCE:?}");
         let frame = client.frame();
         if frame.opcode != PING {
             return frame;
