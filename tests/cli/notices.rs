@@ -31,7 +31,7 @@ fn every_crate_that_is_linked_has_its_licence_in_the_notices() {
         "Copyright (c) Tokio Contributors",
         "Sean McArthur",
         "Apache License\n",
-        "The fiat-crypto authors",
+        "the fiat-crypto authors",
         "ISC License",
     ] {
         assert!(notices.contains(words), "{words}");
