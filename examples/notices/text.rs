@@ -10,11 +10,11 @@ use super::licence;
 const HEAD: &str = "\
 Third-party notices
 
-philote is linked of the Rust crates below, whose authors ask that the following goes with it. Where one of them may be
+philote is made with the Rust crates below, whose authors ask that the following goes with it. Where one of them may be
 had under the MIT licence or another, it was taken under the MIT licence.
 
-It is linked of the standard library of Rust as well, which is Copyright (c) The Rust Project Contributors, and was taken
-under the MIT licence as it stands below for many (https://www.rust-lang.org). A static binary holds the GNU C Library
+The standard library of Rust is in it as well, which is Copyright (c) The Rust Project Contributors, and was taken under
+the MIT licence as it stands below for many (https://www.rust-lang.org). A static binary holds the GNU C Library
 besides, which is under the GNU Lesser General Public License, version 2.1 or later
 (https://www.gnu.org/software/libc): with philote's source and its Makefile it can be linked anew with another one.
 ";
