@@ -42,13 +42,8 @@ FILL = sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/doc/philote|$(DOCD
 FILL_DARWIN = sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' -e 's|/usr/local/var/run|$(RUNSTATEDIR)|g' \
   -e 's|/usr/local/var|$(LOCALSTATEDIR)|g' -e 's|/etc/philote|$(SYSCONFDIR)/philote|g'
 
-<<<<<<< HEAD
-.PHONY: all build run server man completions notices test test-deps conformance deb rpm static tarball image install install-Linux \
+.PHONY: all build run server man completions notices test test-deps soak conformance deb rpm static tarball image install install-Linux \
   install-Darwin uninstall fuzz bench bench-plots release clean help
-=======
-.PHONY: all build run server man completions test test-deps soak conformance deb rpm static tarball image install install-Linux \
-  install-Darwin uninstall bench bench-plots release clean help
->>>>>>> main
 .DEFAULT_GOAL := all
 
 all: build man notices ## build the release binary, the manual and the notices (the default)
