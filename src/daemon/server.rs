@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::ask::{Ask, ChannelLoad, LastReload, QueueLoad, ReloadOutcome, Status};
-use super::certificate::CertificateWatch;
+use super::certificate::{self, CertificateWatch};
 use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
@@ -147,7 +147,7 @@ impl Server {
                     }
                 }
                 _ = look.tick() => {
-                    self.certificate.look(&self.loaded.config);
+                    self.certificate.look(&self.loaded.config, certificate::now());
                     if stop.is_some() {
                         self.manager.extend(MORE_TIME);
                         let left = self.shared.taken.load(Ordering::Relaxed);
@@ -244,7 +244,7 @@ impl Server {
         let identity = self.loaded.config.tls.identity.as_ref();
         let expires = identity.map_or(0, |identity| identity.expires);
         self.shared.certificate_expires.store(expires, Ordering::Relaxed);
-        self.certificate.look_now(&self.loaded.config)
+        self.certificate.look_now(&self.loaded.config, certificate::now())
     }
 
     fn status(&self) -> Status {
