@@ -4,6 +4,7 @@ from ..series import Metric, Shape, Variant
 
 KIB = Metric("kib_per_connection", "server_memory.per_connection.pss_kib")
 SHARE = Metric("share_of_a_core", "server_share")
+HANDSHAKES = Metric("handshakes_per_cpu_s", "server.handshakes_per_cpu_s", higher_is_better=True)
 CONNECTIONS = 8_000
 
 
@@ -72,7 +73,7 @@ def handshakes(bench):
             variants=[
                 Variant(server.name, server, f"connect --conns {count} --hold 0.1") for server in bench.servers
             ],
-            metrics=[Metric("handshakes_per_cpu_s", "server.handshakes_per_cpu_s", higher_is_better=True)],
+            metrics=[HANDSHAKES],
             asked=[(None, ">=", 30_000)],
         )
     ]
