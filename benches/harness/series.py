@@ -28,6 +28,8 @@ class Variant:
     words: str
     # Exit codes of wsload that are an answer as well.
     allow: tuple = ()
+    # What else goes on at the server meanwhile: `present(running, core)` is entered before and left after.
+    beside: object = None
 
 
 @dataclass

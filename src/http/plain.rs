@@ -21,22 +21,17 @@ enum Action {
     Api(api::Action),
 }
 
+/// Beside the API.
 const ROUTES: &[Route<Action>] = &[
     Route::get("/", Action::Root),
     Route::get("/healthz", Action::Health),
     Route::get("/readyz", Action::Readiness),
-    Route::get("/api/info", Action::Api(api::Action::Info)),
-    Route::post("/api/publish", Action::Api(api::Action::Publish)),
-    Route::get("/api/channels", Action::Api(api::Action::Channels)),
-    Route::get("/api/connections", Action::Api(api::Action::Connections)),
-    Route::delete("/api/connections", Action::Api(api::Action::DisconnectSubject)),
-    Route::delete("/api/connections/*", Action::Api(api::Action::Disconnect)),
 ];
 
 /// Answers a request that asks for no WebSocket.
 pub(super) async fn answer(front: &Front, source: Source, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
-    let (action, segment) = match routes::find(ROUTES, request.method(), &path) {
+    let (action, segment) = match routes::find_in_both(ROUTES, (api::ROUTES, Action::Api), request.method(), &path) {
         Ok(found) => found,
         Err(miss) => return miss.answer(),
     };

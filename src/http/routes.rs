@@ -74,6 +74,24 @@ pub fn find<'p, A: Copy>(
     Err(if allow.is_empty() { Miss::Path } else { Miss::Method(allow.join(", ")) })
 }
 
+/// [`find`] in a table, and with a path that it does not have in another, whose actions are `part` of the first's.
+///
+/// # Errors
+/// Where neither has one.
+pub fn find_in_both<'p, A: Copy, B: Copy>(
+    table: &[Route<A>],
+    (other, part): (&[Route<B>], fn(B) -> A),
+    method: &Method,
+    path: &'p str,
+) -> Result<(A, &'p str), Miss> {
+    match find(table, method, path) {
+        Err(Miss::Path) => {
+            find(other, method, path).map(|(action, segment)| (part(action), segment))
+        }
+        found => found,
+    }
+}
+
 impl Miss {
     /// 404 or 405.
     pub fn answer(&self) -> Answer {
@@ -129,5 +147,15 @@ mod tests {
             let missed = find(TABLE, &method, path);
             assert_eq!(missed, Err(Miss::Method(allow.into())), "{method} {path}");
         }
+    }
+
+    #[test]
+    fn a_second_table_has_what_the_first_has_not() {
+        const OTHER: &[Route<char>] = &[Route::get("/a", 'a'), Route::post("/c/*", 'c')];
+        let find = |method, path| find_in_both(TABLE, (OTHER, |name| name as u8), &method, path);
+        assert_eq!(find(Method::GET, "/a"), Ok((1, "")));
+        assert_eq!(find(Method::POST, "/c/x"), Ok((b'c', "x")));
+        assert_eq!(find(Method::GET, "/c/x"), Err(Miss::Method("POST".into())));
+        assert_eq!(find(Method::GET, "/d"), Err(Miss::Path));
     }
 }

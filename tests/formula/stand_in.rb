@@ -8,6 +8,7 @@ require "pathname"
 require "socket"
 
 SCRATCH = Pathname(ENV.fetch("SCRATCH"))
+REPRODUCIBLY = Pathname(__dir__).join("../../packaging/reproducibly").expand_path.to_s
 HOMEBREW_PREFIX = SCRATCH/"homebrew"
 
 class Pathname
@@ -185,7 +186,10 @@ class Formula
   def std_cargo_args = ["--locked", "--root=#{prefix}", "--path=."]
 
   def system(*command)
-    Kernel.system(*command.map(&:to_s)) or raise "failed: #{command.join(" ")}"
+    command = command.map(&:to_s)
+    # With the flags of the project's own release builds, whose compiled crates then do again; Homebrew gives none.
+    command.unshift(REPRODUCIBLY) if command.first(2) == %w[cargo install]
+    Kernel.system(*command) or raise "failed: #{command.join(" ")}"
   end
 
   def inreplace(path)

@@ -288,6 +288,8 @@ fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
     also.closed_with(4002);
     john.round_trip();
     assert_eq!(steered.run(&["disconnect"]).code, Some(64));
+    let refused = steered.run(&["connections", "--peer", "nowhere"]);
+    assert!(refused.code == Some(64) && refused.err.contains("peer"), "{refused:?}");
     // More than one page.
     let many: Vec<_> = (0..1100).map(|_| steered.server.subscriber(&["many"])).collect();
     assert_eq!(found(&["--channel", "many"]), 1100);

@@ -1,6 +1,6 @@
 """What is measured, by group: `SHAPES=throughput,latency` selects some, and so do the names of single shapes."""
 
-from . import growth, latency, memory, throughput, tls, workers
+from . import api, growth, latency, memory, throughput, tls, workers
 
 GROUPS = {
     "throughput": throughput.shapes,
@@ -14,6 +14,8 @@ GROUPS = {
     "channels": growth.channels,
     "sizes": growth.sizes,
     "workers": workers.shapes,
+    "http": api.publishing,
+    "listing": api.listing,
 }
 
 

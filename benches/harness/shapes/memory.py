@@ -44,12 +44,12 @@ def shapes(bench):
         ),
         Shape(
             name="memory-given-back",
-            title=f"{count:,} subscribers, 16 KiB four times a second for 5 seconds, then a minute of rest",
+            title=f"{count:,} subscribers who read nothing for 5 seconds, then a minute of rest",
             variants=[
                 Variant(
                     "philote",
                     bench.philote,
-                    f"swell --subs {count} --size 16384 --rate 4 --seconds 5 --rest {rest}",
+                    f"swell --subs {count} --hold --size 1024 --rate 100 --seconds 5 --rest {rest}",
                 )
             ],
             metrics=[

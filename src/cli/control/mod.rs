@@ -200,6 +200,7 @@ impl Told {
             Err(_) => format!("it answers {status}"),
         };
         Err(match status {
+            StatusCode::BAD_REQUEST => Failure::Usage(reason),
             StatusCode::NOT_FOUND => Failure::No(reason),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Failure::NotPermitted(format!("the server refuses: {reason}"))

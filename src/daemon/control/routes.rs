@@ -44,6 +44,7 @@ enum Action {
     Api(api::Action),
 }
 
+/// Beside the API.
 const ROUTES: &[Route<Action>] = &[
     Route::post("/reload", Action::Reload),
     Route::post("/check", Action::Check),
@@ -55,12 +56,6 @@ const ROUTES: &[Route<Action>] = &[
     Route::get("/healthz", Action::Health),
     Route::get("/readyz", Action::Readiness),
     Route::get("/metrics", Action::Metrics),
-    Route::get("/api/info", Action::Api(api::Action::Info)),
-    Route::post("/api/publish", Action::Api(api::Action::Publish)),
-    Route::get("/api/channels", Action::Api(api::Action::Channels)),
-    Route::get("/api/connections", Action::Api(api::Action::Connections)),
-    Route::delete("/api/connections", Action::Api(api::Action::DisconnectSubject)),
-    Route::delete("/api/connections/*", Action::Api(api::Action::Disconnect)),
 ];
 
 impl Caller {
@@ -125,7 +120,7 @@ impl Caller {
 /// Answers a request.
 pub(super) async fn answer(caller: &Caller, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
-    match routes::find(ROUTES, request.method(), &path) {
+    match routes::find_in_both(ROUTES, (api::ROUTES, Action::Api), request.method(), &path) {
         Ok((action, segment)) => {
             carry_out(caller, action, segment, request).await.unwrap_or_else(|Gone| {
                 let reason = "the server went down before it could answer";

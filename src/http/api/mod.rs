@@ -22,6 +22,7 @@ use super::Front;
 use super::answer::{Answer, fault};
 use super::forwarding::Source;
 use super::refusal::Refusal;
+use super::routes::Route;
 use rights::Rights;
 
 /// Who makes a plain request.
@@ -49,6 +50,16 @@ pub enum Action {
     /// `DELETE /api/connections?subject=S`: closes all of a subject.
     DisconnectSubject,
 }
+
+/// Where each is served.
+pub const ROUTES: &[Route<Action>] = &[
+    Route::get("/api/info", Action::Info),
+    Route::post("/api/publish", Action::Publish),
+    Route::get("/api/channels", Action::Channels),
+    Route::get("/api/connections", Action::Connections),
+    Route::delete("/api/connections", Action::DisconnectSubject),
+    Route::delete("/api/connections/*", Action::Disconnect),
+];
 
 /// Answers a request. `segment` is what stands for the `*` of its route.
 pub async fn answer(

@@ -21,6 +21,10 @@ pub struct Options {
     /// Seconds after the traffic to look at the memory for
     #[arg(long, default_value_t = 60.0)]
     pub rest: f64,
+    /// The subscribers read nothing until all is published, so that the server
+    /// has to keep it for them
+    #[arg(long)]
+    pub hold: bool,
     #[command(flatten)]
     pub pace: open_loop::Pace,
     #[command(flatten)]
@@ -33,16 +37,28 @@ pub fn run(context: &Context<'_>, options: &Options) -> Ran {
     let (total, warmup) = pace.counts()?;
     let quiet = super::seconds(options.rest, "--rest")?;
     context.check_fits(pace.seconds + pace.drain + options.rest)?;
-    let members = std::iter::repeat_n(Member::new(0, Role::SUBSCRIBER), options.subs)
-        .chain([Member::new(0, Role::PUBLISHER)]);
+    // What the kernel keeps for them is not the server's to give back.
+    let rcvbuf = options.hold.then(|| 4096.max(2 * options.size));
+    let subscriber = Member { rcvbuf, ..Member::new(0, Role::SUBSCRIBER) };
+    let members =
+        std::iter::repeat_n(subscriber, options.subs).chain([Member::new(0, Role::PUBLISHER)]);
     let mut setup = Setup::open(context, members, total, options.size)?;
     setup.ledger.measure_from = warmup;
+    let held = if options.hold { 0..options.subs } else { 0..0 };
+    held.clone().for_each(|id| setup.engine.pause(id));
 
     let kib = || context.servers.memory().map_or(0, |m| m.pss_kib.unwrap_or(m.rss_kib));
     let idle = kib();
     let mut peak = idle;
     let meter = setup.start(context);
     let paced = open_loop::run(&mut setup, pace, context.deadline, || peak = peak.max(kib()))?;
+    for id in held {
+        setup.engine.resume(id, &mut setup.ledger);
+    }
+    let late = clock::now() + super::seconds(pace.seconds + pace.drain, "--seconds")?;
+    while options.hold && setup.ledger.lost() > 0 && clock::now() < late.min(context.deadline) {
+        setup.engine.turn(late, &mut setup.ledger);
+    }
     let cost = meter.stop(None);
     setup.linger();
 
@@ -65,7 +81,8 @@ pub fn run(context: &Context<'_>, options: &Options) -> Ran {
         .put("subs", options.subs)
         .put("rate", pace.rate)
         .put("seconds", pace.seconds)
-        .put("size", options.size);
+        .put("size", options.size)
+        .put("hold", options.hold);
     setup.report_deliveries(&mut report);
     report.put(
         "server_pss_kib",
