@@ -31,10 +31,11 @@ const ROUTES: &[Route<Action>] = &[
 /// Answers a request that asks for no WebSocket.
 pub(super) async fn answer(front: &Front, source: Source, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
-    let (action, segment) = match routes::find_in_both(ROUTES, (api::ROUTES, Action::Api), request.method(), &path) {
-        Ok(found) => found,
-        Err(miss) => return miss.answer(),
-    };
+    let (action, segment) =
+        match routes::find_in_both(ROUTES, (api::ROUTES, Action::Api), request.method(), &path) {
+            Ok(found) => found,
+            Err(miss) => return miss.answer(),
+        };
     match action {
         Action::Health => health::health(),
         Action::Readiness => health::readiness(&front.shared),
