@@ -74,13 +74,16 @@ pub fn find<'p, A: Copy>(
     Err(if allow.is_empty() { Miss::Path } else { Miss::Method(allow.join(", ")) })
 }
 
+/// A table, and what its actions are in another.
+type Part<'t, A, B> = (&'t [Route<B>], fn(B) -> A);
+
 /// [`find`] in a table, and with a path that it does not have in another, whose actions are `part` of the first's.
 ///
 /// # Errors
 /// Where neither has one.
 pub fn find_in_both<'p, A: Copy, B: Copy>(
     table: &[Route<A>],
-    (other, part): (&[Route<B>], fn(B) -> A),
+    (other, part): Part<'_, A, B>,
     method: &Method,
     path: &'p str,
 ) -> Result<(A, &'p str), Miss> {
