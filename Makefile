@@ -42,7 +42,7 @@ FILL = sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/doc/philote|$(DOCD
 FILL_DARWIN = sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' -e 's|/usr/local/var/run|$(RUNSTATEDIR)|g' \
   -e 's|/usr/local/var|$(LOCALSTATEDIR)|g' -e 's|/etc/philote|$(SYSCONFDIR)/philote|g'
 
-.PHONY: all build run server man completions test test-deps conformance deb rpm static tarball image install install-Linux \
+.PHONY: all build run server man completions test test-deps soak conformance deb rpm static tarball image install install-Linux \
   install-Darwin uninstall bench bench-plots release clean help
 .DEFAULT_GOAL := all
 
@@ -78,6 +78,10 @@ test: ## run all tests that this machine can; as root on Debian it installs what
 
 test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 	@tests/deps install
+
+soak: build ## an hour of churn against the release build, MINUTES=10 for less: nothing lost, nothing left, memory flat
+	PHILOTE_TEST_BINARY="$(abspath $(PHILOTE))" PHILOTE_TEST_SOAK_MINUTES=$(or $(MINUTES),60) \
+	  $(CARGO) test --locked --test soak -- --nocapture
 
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run

@@ -57,6 +57,8 @@ pub struct Counters {
     pub beat_late: Counter,
     /// CPU time of its thread by then, in nanoseconds.
     pub cpu: Counter,
+    /// Tasks on its thread by then: one a connection, one a socket that is none yet, and some of its own.
+    pub tasks: Counter,
     /// Handshakes refused.
     pub refused: Counter,
     /// The same, by why.

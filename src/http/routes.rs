@@ -74,8 +74,8 @@ pub fn find<'p, A: Copy>(
     Err(if allow.is_empty() { Miss::Path } else { Miss::Method(allow.join(", ")) })
 }
 
-/// A table, and what its actions are in another.
-type Part<'t, A, B> = (&'t [Route<B>], fn(B) -> A);
+/// Another table, and what its actions are among those of the first.
+pub type Part<'a, A, B> = (&'a [Route<B>], fn(B) -> A);
 
 /// [`find`] in a table, and with a path that it does not have in another, whose actions are `part` of the first's.
 ///

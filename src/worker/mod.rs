@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
@@ -173,6 +173,7 @@ async fn tick(connections: Rc<Connections>, started: Instant) {
         counters.beat_at.set(nanoseconds(started.elapsed()));
         let cpu = clock_gettime(ClockId::ThreadCPUTime);
         counters.cpu.set((cpu.tv_sec * 1_000_000_000 + cpu.tv_nsec) as u64);
+        counters.tasks.set(Handle::current().metrics().num_alive_tasks() as u64);
         counters.beats.add(1);
         connections.change_hub(Hub::next_second);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

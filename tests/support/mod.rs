@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod dir;
 pub(crate) mod frame;
+pub(crate) mod group;
 pub(crate) mod http;
 pub(crate) mod network;
 pub(crate) mod private_key;

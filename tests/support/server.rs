@@ -67,6 +67,11 @@ pub(crate) const NOBODY: u32 = 65_534;
 pub(crate) const AS_NOBODY: [&str; 4] =
     ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
+/// The binary under test: the one that was built with the tests, unless `PHILOTE_TEST_BINARY` names another.
+fn binary() -> String {
+    std::env::var("PHILOTE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_philote").into())
+}
+
 /// How a server ended.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -175,7 +180,7 @@ impl Setup {
             let pass = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 0</dev/null";
             words.extend(["sh", "-c", pass].map(str::to_owned));
         }
-        words.push(env!("CARGO_BIN_EXE_philote").into());
+        words.push(binary());
         words.extend(["serve".into(), "--config".into(), config.display().to_string()]);
         words.extend(self.arguments);
         let mut command = Command::new(&words[0]);

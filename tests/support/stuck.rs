@@ -90,6 +90,20 @@ impl Held {
             ptrace::setregs(*thread, registers).expect("its registers are set");
         }
     }
+
+    /// Has their wait for events, in which an idle worker is, end with an error that it never has: a bad descriptor.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn fail(self, _: &Server) {
+        const EBADF: i64 = 9;
+        for thread in &self.threads {
+            let mut registers = ptrace::getregs(*thread).expect("its registers");
+            assert_eq!(registers.orig_rax, nix::libc::SYS_epoll_wait as u64, "it waits for events");
+            registers.rax = (-EBADF) as u64;
+            // It is not begun anew.
+            registers.orig_rax = u64::MAX;
+            ptrace::setregs(*thread, registers).expect("its registers are set");
+        }
+    }
 }
 
 impl Drop for Held {

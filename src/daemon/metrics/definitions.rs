@@ -183,6 +183,13 @@ pub static METRICS: &[Metric] = &[
         }),
     },
     Metric {
+        name: "philote_worker_tasks",
+        unit: None,
+        meaning: "Tasks of a worker, counted once a second: one for each connection and for each socket that is \
+                  none, or not yet, and a few of its own. More than that are a leak.",
+        value: Value::Gauges("worker", |reading| reading.by_worker(|of| of.tasks.get() as f64)),
+    },
+    Metric {
         name: "philote_config_reloads",
         unit: None,
         meaning: "Reloads that were put in force (done) or rejected.",

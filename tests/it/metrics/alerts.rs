@@ -76,7 +76,7 @@ fn every_metric_that_alerts_and_dashboard_name_is_measured() {
     };
     let unseen: Vec<String> =
         METRICS.iter().filter(|metric| unseen(metric)).map(|metric| metric.name()).collect();
-    assert_eq!(unseen, ["process_virtual_memory_bytes", "process_threads"]);
+    assert_eq!(unseen, ["philote_worker_tasks", "process_virtual_memory_bytes", "process_threads"]);
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! Whether memory stays where it is. The first sixth of the time is for warming up: pools fill, tables grow to what is
+//! needed, and the allocator comes to hold what is let go. The rest is cut into five windows; of each the median counts,
+//! which no single peak moves. They must lie within two in a hundred of each other.
+
+use std::time::Duration;
+
+/// Memory is held against its bound where the whole takes so long at least: before, an allocator finds its level.
+pub(crate) const LEAST: Duration = Duration::from_secs(10 * 60);
+const WARM_UP: f64 = 1.0 / 6.0;
+const WINDOWS: usize = 5;
+const BOUND: f64 = 0.02;
+
+/// The median of each window, and how far they lie apart: a fraction of the least. `None` where a window is empty.
+pub(crate) fn windows(samples: &[(Duration, f64)], whole: Duration) -> Option<(Vec<f64>, f64)> {
+    let warm = whole.mul_f64(WARM_UP);
+    let width = (whole - warm) / WINDOWS as u32;
+    let mut windows = vec![Vec::new(); WINDOWS];
+    for (at, value) in samples.iter().filter(|(at, _)| *at >= warm) {
+        let window = (at.saturating_sub(warm).as_secs_f64() / width.as_secs_f64()) as usize;
+        windows[window.min(WINDOWS - 1)].push(*value);
+    }
+    let medians: Option<Vec<f64>> = windows.into_iter().map(median).collect();
+    let medians = medians?;
+    let (least, most) = medians
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(least, most), median| (least.min(*median), most.max(*median)));
+    Some((medians, (most - least) / least))
+}
+
+pub(crate) fn is_flat(apart: f64) -> bool {
+    apart <= BOUND
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn apart(value: impl Fn(f64) -> f64) -> f64 {
+    let samples: Vec<_> =
+        (0..3600).map(|second| (Duration::from_secs(second), value(second as f64))).collect();
+    windows(&samples, Duration::from_secs(3600)).expect("samples in each window").1
+}
+
+#[test]
+fn a_slow_leak_is_seen_and_neither_a_warm_up_nor_peaks_are() {
+    assert!(is_flat(apart(|_| 20_000.0)));
+    // A megabyte more within ten minutes, and up to four at times.
+    let warms_up = |second: f64| 19_000.0 + (second / 600.0).min(1.0) * 1000.0;
+    let peaks = |second: f64| if second % 5.0 < 2.0 { second % 7.0 * 500.0 } else { 0.0 };
+    assert!(is_flat(apart(|second| warms_up(second) + peaks(second))));
+    // Ten bytes for each of fifty connections a second.
+    assert!(!is_flat(apart(|second| warms_up(second) + peaks(second) + second * 0.5)));
+    // A pool that grows to the middle of it and no more is no leak, and not flat.
+    assert!(!is_flat(apart(|second| 20_000.0 + (second / 1800.0).min(1.0) * 1000.0)));
+}
