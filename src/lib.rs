@@ -110,7 +110,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! No history, no acknowledgement, no compression, no cluster. No `unsafe`, and no unbounded channel.
+//! No history, no acknowledgement, no compression, no cluster. One line of `unsafe`, in `daemon/memory.rs`, and no unbounded channel.
 
 pub mod auth;
 pub mod cli;

@@ -21,6 +21,7 @@ use super::certificate::{self, CertificateWatch};
 use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
+use super::memory::GivingBack;
 use super::metrics::Metrics;
 use super::watchdog::Watchdog;
 use super::{INTERNAL, Options, drain};
@@ -79,6 +80,7 @@ impl Server {
         // The first look has to have had beats to see.
         let mut feed = interval_at(Instant::now() + every, every);
         feed.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut giving_back = GivingBack::new();
         let mut looks = 0;
         let mut messages = 0;
         let code = loop {
@@ -148,6 +150,7 @@ impl Server {
                 }
                 _ = look.tick() => {
                     self.certificate.look(&self.loaded.config, certificate::now());
+                    giving_back.look();
                     if stop.is_some() {
                         self.manager.extend(MORE_TIME);
                         let left = self.shared.taken.load(Ordering::Relaxed);
