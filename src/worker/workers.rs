@@ -197,11 +197,11 @@ impl Workers {
         &self.everyone
     }
 
-    /// Gives a newly accepted socket to the next worker in turn.
+    /// Gives a newly accepted socket to the next worker in turn; waits where more come than can go.
     pub async fn accept(&self, newcomer: Newcomer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
         // Noted here, where they are accepted, so that the oldest is the one that came first.
-        let pending = PendingSockets::enter(&self.shared);
+        let pending = PendingSockets::enter(&self.shared).await;
         self.tell(worker, Command::Accept(newcomer, pending)).await;
     }
 

@@ -39,6 +39,7 @@ mod reload;
 mod second_opinion;
 mod secrets;
 mod tls;
+mod tls_tools;
 mod tokens;
 mod units;
 mod vanished;
