@@ -42,8 +42,8 @@ FILL = sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/doc/philote|$(DOCD
 FILL_DARWIN = sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' -e 's|/usr/local/var/run|$(RUNSTATEDIR)|g' \
   -e 's|/usr/local/var|$(LOCALSTATEDIR)|g' -e 's|/etc/philote|$(SYSCONFDIR)/philote|g'
 
-.PHONY: all build run server man completions notices test test-deps soak conformance deb rpm static tarball image install install-Linux \
-  install-Darwin uninstall fuzz bench bench-plots release clean help
+.PHONY: all build run server man completions notices test test-release test-deps soak conformance deb rpm static tarball image install \
+  install-Linux install-Darwin uninstall fuzz bench bench-plots release clean help
 .DEFAULT_GOAL := all
 
 all: build man notices ## build the release binary, the manual and the notices (the default)
@@ -80,6 +80,9 @@ notices: ## write what has to be told of the crates that are linked into target/
 
 test: ## run all tests that this machine can; as root on Debian it installs what they need first
 	@tests/run
+
+test-release: ## the same, and what takes minutes and is looked at before a release alone
+	@BEFORE_A_RELEASE=1 tests/run
 
 test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 	@tests/deps install
