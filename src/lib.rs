@@ -111,6 +111,8 @@
 //! # What is deliberately absent
 //!
 //! No history, no acknowledgement, no compression, no cluster. One line of `unsafe`, in `daemon/memory.rs`, and no unbounded channel.
+//!
+//! With `--cfg fuzzing` a module more, `fuzzing`, hands what has no name outside to the targets in `fuzz/`.
 
 pub mod auth;
 pub mod cli;
@@ -118,6 +120,8 @@ pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod paths;

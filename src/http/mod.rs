@@ -30,7 +30,7 @@ mod newcomer;
 mod origin;
 pub mod pending;
 mod plain;
-mod proxy_header;
+pub(crate) mod proxy_header;
 mod refusal;
 pub mod routes;
 pub mod rules;
