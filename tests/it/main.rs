@@ -9,6 +9,7 @@ mod api;
 mod attacks;
 mod bounds;
 mod browser;
+mod check;
 mod clock;
 mod closing;
 mod control;
