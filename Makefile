@@ -5,7 +5,7 @@ SYSCONFDIR ?= /etc
 DESTDIR ?=
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-# What `make install` takes: the program, and below PAGES the manual and the completions.
+# What `make install` takes: the program, and below PAGES the manual, the completions and the notices of third parties.
 PHILOTE ?= $(TARGET_DIR)/release/philote
 PAGES ?= $(TARGET_DIR)
 SYSTEM ?= $(shell uname -s)
@@ -42,11 +42,11 @@ FILL = sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/doc/philote|$(DOCD
 FILL_DARWIN = sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' -e 's|/usr/local/var/run|$(RUNSTATEDIR)|g' \
   -e 's|/usr/local/var|$(LOCALSTATEDIR)|g' -e 's|/etc/philote|$(SYSCONFDIR)/philote|g'
 
-.PHONY: all build run server man completions test test-deps soak conformance deb rpm static tarball image install install-Linux \
-  install-Darwin uninstall bench bench-plots release clean help
+.PHONY: all build run server man completions notices test test-release test-deps soak conformance deb rpm static tarball image install \
+  install-Linux install-Darwin uninstall fuzz bench bench-plots release clean help
 .DEFAULT_GOAL := all
 
-all: build man ## build the release binary and the manual (the default)
+all: build man notices ## build the release binary, the manual and the notices (the default)
 
 build: ## build the release binary alone
 	@command -v $(CARGO) >/dev/null || { echo "make: $(CARGO) is missing: install Rust 1.88 or newer, with rustup or from your distribution" >&2; exit 1; }
@@ -73,8 +73,16 @@ man: ## write the manual pages into target/man
 
 completions: man ## write the completions for bash, zsh and fish into target/completions
 
+# Of the crates' own sources, which cargo has by then.
+notices: ## write what has to be told of the crates that are linked into target/THIRD-PARTY
+	env -u SOURCE_DATE_EPOCH $(CARGO) build --locked --quiet --example notices
+	@CARGO="$(CARGO)" "$(TARGET_DIR)/debug/examples/notices" "$(TARGET_DIR)/THIRD-PARTY"
+
 test: ## run all tests that this machine can; as root on Debian it installs what they need first
 	@tests/run
+
+test-release: ## the same, and what takes minutes and is looked at before a release alone
+	@BEFORE_A_RELEASE=1 tests/run
 
 test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 	@tests/deps install
@@ -87,9 +95,12 @@ soak: build ## an hour of churn against the release build, MINUTES=10 for less: 
 conformance: ## hold the transport against the Autobahn suite (as root, on Debian)
 	@tests/conformance/run
 
-deb: build completions ## make the Debian package, in target/deb; to release it, on Debian 12
+deb: build completions notices ## make the Debian package, in target/deb; to release it, on Debian 12
 	@rm -f "$(TARGET_DIR)"/deb/philote_*.deb
 	@packaging/deb/build "$(PHILOTE)" "$(TARGET_DIR)/deb" "$(TARGET_DIR)"
+
+fuzz: ## feed the fuzz targets, SECONDS each, two at a time; TARGETS='protocol token' for some
+	@fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 bench: build ## measure beside NATS and nchan, for 15 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
 	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
@@ -104,7 +115,10 @@ $(TARGET_DIR)/release/philote:
 $(TARGET_DIR)/man/philote.1:
 	$(MAKE) man
 
-install: $(PHILOTE) $(PAGES)/man/philote.1 ## install what `make` has built, below DESTDIR, PREFIX and SYSCONFDIR
+$(TARGET_DIR)/THIRD-PARTY:
+	$(MAKE) notices
+
+install: $(PHILOTE) $(PAGES)/man/philote.1 $(PAGES)/THIRD-PARTY ## install what `make` has built, below DESTDIR, PREFIX and SYSCONFDIR
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(BASHDIR)" \
 	  "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)" "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(SYSCONFDIR)/philote"
 	install -m 0755 "$(PHILOTE)" "$(DESTDIR)$(PREFIX)/bin/philote"
@@ -113,7 +127,7 @@ install: $(PHILOTE) $(PAGES)/man/philote.1 ## install what `make` has built, bel
 	install -m 0644 "$(PAGES)/completions/philote.bash" "$(DESTDIR)$(BASHDIR)/philote"
 	install -m 0644 "$(PAGES)/completions/_philote" "$(DESTDIR)$(ZSHDIR)"
 	install -m 0644 "$(PAGES)/completions/philote.fish" "$(DESTDIR)$(FISHDIR)"
-	install -m 0644 README.md CHANGELOG.md LICENSE config.example.toml "$(DESTDIR)$(DOCDIR)"
+	install -m 0644 README.md CHANGELOG.md LICENSE config.example.toml "$(PAGES)/THIRD-PARTY" "$(DESTDIR)$(DOCDIR)"
 	@$(MAKE) --no-print-directory install-$(SYSTEM)
 
 # put-config COMMAND,FILE: the configuration that goes with a service, unless there is one.
@@ -161,7 +175,7 @@ uninstall: ## remove what `make install` has put there, except the configuration
 	@if test -z "$(DESTDIR)" && test -d /run/systemd/system; then systemctl daemon-reload || true; fi
 	@echo "$(DESTDIR)$(SYSCONFDIR)/philote is kept: remove it yourself if you want it gone"
 
-rpm: build completions ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
+rpm: build completions notices ## make the RPM package, in target/rpm; to release it, on EL 9 or Debian 12
 	@packaging/rpm/build "$(PHILOTE)" "$(TARGET_DIR)/rpm" "$(TARGET_DIR)"
 
 # A static program finds no function by its name while it runs, which is how `getrandom` looks for the system call of
@@ -172,11 +186,11 @@ STATIC_FLAGS := -C target-feature=+crt-static --cfg getrandom_backend="linux_get
 static: ## build a static binary, for TARGET
 	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' packaging/reproducibly $(CARGO) build --locked --release --target $(TARGET)
 
-tarball: static completions ## pack a static binary and what goes with it, in target/tarball
+tarball: static completions notices ## pack a static binary and what goes with it, in target/tarball
 	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball" "$(TARGET_DIR)"
 
-image: static ## make a container image of the static binary with buildah, in target/image
-	@packaging/image "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/image"
+image: static notices ## make a container image of the static binary with buildah, in target/image
+	@packaging/image "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/image" "$(TARGET_DIR)"
 
 release: ## make everything that a release consists of, in target/dist; packaging/README.md says what comes before and after
 	@packaging/release "$(TARGET_DIR)/dist"
@@ -184,6 +198,7 @@ release: ## make everything that a release consists of, in target/dist; packagin
 clean: ## remove what was built
 	$(CARGO) clean
 	$(CARGO) clean --manifest-path benches/wsload/Cargo.toml
+	$(CARGO) clean --manifest-path fuzz/Cargo.toml
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

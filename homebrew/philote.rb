@@ -20,6 +20,7 @@ class Philote < Formula
     system "cargo", "install", *std_cargo_args
 
     system "cargo", "run", "--locked", "--example", "manual", "--", buildpath/"pages"
+    system "cargo", "run", "--locked", "--example", "notices", "--", buildpath/"pages/THIRD-PARTY"
     man1.install "pages/man/philote.1"
     man5.install "pages/man/philote.toml.5"
     bash_completion.install "pages/completions/philote.bash" => "philote"
@@ -33,7 +34,7 @@ class Philote < Formula
       s.gsub! '#drain_timeout = "20s"', 'drain_timeout = "4s"'
     end
     pkgetc.install "packaging/launchd/config.toml"
-    doc.install "config.example.toml"
+    doc.install "config.example.toml", "pages/THIRD-PARTY"
   end
 
   def post_install

@@ -34,8 +34,9 @@
 //! nothing half started.
 //!
 //! **A socket** becomes a connection. A listener accepts it and hands it to the next worker in turn, where it
-//! counts as pending ([`http::pending`]). What its listener wants in front of everything else comes first, the
-//! header of the PROXY protocol and the handshake of TLS; then [`http::serve`] drives hyper over it. Whom a request comes from is what a
+//! counts as pending ([`http::pending`]): at the bound the oldest goes, and nobody is accepted faster than those go.
+//! What its listener wants in front of everything else comes first, the header of the PROXY protocol and the handshake
+//! of TLS, which counts as the first attempt of its address; then [`http::serve`] drives hyper over it. Whom a request comes from is what a
 //! trusted proxy says ([`http::forwarding`]), else the peer. The handshake is judged in this order: its form,
 //! whether the server is stopping, how often its address has asked ([`http::handshake_rate`]), its origin, its
 //! token ([`auth::verify`]), whether there is room, for its address too. Then a [`connection::Reservation`] makes
@@ -109,7 +110,9 @@
 //!
 //! # What is deliberately absent
 //!
-//! No history, no acknowledgement, no compression, no cluster. No `unsafe`, and no unbounded channel.
+//! No history, no acknowledgement, no compression, no cluster. One line of `unsafe`, in `daemon/memory.rs`, and no unbounded channel.
+//!
+//! With `--cfg fuzzing` a module more, `fuzzing`, hands what has no name outside to the targets in `fuzz/`.
 
 pub mod auth;
 pub mod cli;
@@ -117,6 +120,8 @@ pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod paths;

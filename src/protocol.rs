@@ -108,22 +108,13 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
     type Value = Name;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
-        // As bytes, since a name that is no valid string (a lone surrogate) is ignored like any other.
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for NameSeed {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
-        Ok(if name.eq_ignore_ascii_case(b"channel") {
+        // As it stands, since a name that is no valid string (a lone surrogate) is ignored like any other. As bytes
+        // it could hold control characters, which serde_json lets pass there and JSON does not have.
+        let literal = <&RawValue>::deserialize(deserializer)?.get();
+        let name = decode_string(literal).unwrap_or_default();
+        Ok(if name.eq_ignore_ascii_case("channel") {
             Name::Channel
-        } else if name.eq_ignore_ascii_case(b"data") {
+        } else if name.eq_ignore_ascii_case("data") {
             Name::Data
         } else {
             Name::Other
@@ -309,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_no_publish_is_refused_with_its_reason() {
-        let cases: [(&[u8], Malformed); 15] = [
+        let cases: [(&[u8], Malformed); 18] = [
             (b"", Malformed::NotAnObject),
             (b"   ", Malformed::NotAnObject),
             (b"hello", Malformed::NotAnObject),
@@ -320,6 +311,9 @@ mod tests {
             (br#"{"channel":"a","data":"b"}x"#, Malformed::NotAnObject),
             (br#"{"channel":"a","data":"b""#, Malformed::NotAnObject),
             (b"{\"data\":\"a\nb\"}", Malformed::NotAnObject),
+            (b"{\"a\nb\":1}", Malformed::NotAnObject),
+            (b"{\"\0\":1}", Malformed::NotAnObject),
+            (b"{\"\\u0063hannel\t\":1}", Malformed::NotAnObject),
             (br#"{"data":1}"#, Malformed::DataNotAString),
             (br#"{"data":{"a":1}}"#, Malformed::DataNotAString),
             (br#"{"data":true}"#, Malformed::DataNotAString),

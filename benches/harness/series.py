@@ -66,6 +66,8 @@ class Shape:
     seconds: float = 0.6
     # Cores of the server: one number, or a list as taskset takes it; None is the one of this run.
     core: object = None
+    # Arguments of wsload for a run at the same server before the one that is measured.
+    before: object = None
     # What philote is held to: (metric, variant it is compared with or None, bound as a sentence and a test).
     asked: list = field(default_factory=list)
     timeout: int = 60

@@ -41,13 +41,13 @@ class Running:
 
 
 class Philote:
-    """The release build, with `workers` workers and no other setting than room and a secret."""
+    """The release build, with `workers` workers and no other setting than room and a secret, or TLS too."""
 
     name = "philote"
     target = "philote"
 
-    def __init__(self, binary, workers=1, settings=""):
-        self.binary, self.workers, self.settings = binary, workers, settings
+    def __init__(self, binary, workers=1, secured=False):
+        self.binary, self.workers, self.secured = binary, workers, secured
 
     def missing(self):
         """How to get it, where it is not there."""
@@ -71,16 +71,21 @@ class Philote:
         ) as notify:
             notify.bind(f"{folder}/notify")
             config = Path(folder, "config.toml")
+            word, settings, extra = "", "", ("--secret", secret)
+            if self.secured:
+                certificate, key = certified(folder)
+                word, settings = " tls", f'tls.certificate = "{certificate}"\ntls.key = "{key}"\n'
+                extra += ("--tls", "--ca", certificate)
             config.write_text(
-                f'listen = ["127.0.0.1:0"]\nworkers = {self.workers}\nauth.secret = "{secret}"\n'
-                f"limits.max_connections = {MOST_CONNECTIONS}\n{self.settings}"
+                f'listen = ["127.0.0.1:0{word}"]\nworkers = {self.workers}\nauth.secret = "{secret}"\n'
+                f"limits.max_connections = {MOST_CONNECTIONS}\n{settings}"
             )
             config.chmod(0o600)
             environment = kept_environment() | {"NOTIFY_SOCKET": f"{folder}/notify"}
             command = pinned([self.binary, "serve", "--config", config], core)
             with process(command, folder, environment) as (server, log):
                 address = self.address(server, notify, log)
-                yield Running("philote", server.pid, address, ("--secret", secret))
+                yield Running("philote", server.pid, address, extra)
 
     @staticmethod
     def address(server, notify, log):
@@ -96,6 +101,23 @@ class Philote:
             if "READY=1" in words.splitlines() and found:
                 return found[1]
         raise Failed(f"philote did not start:\n{log.read_text(errors='replace')}")
+
+
+def certified(folder):
+    """A certificate that signed itself for the loopback address, of the kind that most have, and its key."""
+    certificate, key = f"{folder}/certificate.pem", f"{folder}/key.pem"
+    command = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        "-subj", "/CN=philote", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+        "-keyout", key, "-out", certificate,
+    ]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise Failed("openssl is not there: apt-get install -y --no-install-recommends openssl") from None
+    except subprocess.CalledProcessError as error:
+        raise Failed(f"openssl made no certificate: {error.stderr.strip()}") from None
+    return certificate, key
 
 
 class Nats:

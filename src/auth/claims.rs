@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{AuthError, Claim};
+use crate::protocol::decode_string;
 
 /// What the claims say; `None` for those that are absent or null.
 #[derive(Debug, Default)]
@@ -186,32 +187,22 @@ enum Known {
 
 impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MemberVisitor;
-        impl Visitor<'_> for MemberVisitor {
-            type Value = Member;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member's name")
-            }
-
-            fn visit_bytes<E>(self, name: &[u8]) -> Result<Member, E> {
-                Ok(Member(match name {
-                    b"read" => Known::Claim(Claim::Read),
-                    b"write" => Known::Claim(Claim::Write),
-                    b"api" => Known::Claim(Claim::Api),
-                    b"manage" => Known::Claim(Claim::Manage),
-                    b"iss" => Known::Claim(Claim::Iss),
-                    b"aud" => Known::Claim(Claim::Aud),
-                    b"exp" => Known::Claim(Claim::Exp),
-                    b"nbf" => Known::Claim(Claim::Nbf),
-                    b"iat" => Known::Claim(Claim::Iat),
-                    b"sub" => Known::Subject,
-                    _ => Known::Other,
-                }))
-            }
-        }
-        // As bytes, since a name that is no valid string (a lone surrogate) is ignored like any other.
-        deserializer.deserialize_bytes(MemberVisitor)
+        // As it stands, since a name that is no valid string (a lone surrogate) is ignored like any other. As bytes
+        // it could hold control characters, which serde_json lets pass there and JSON does not have.
+        let literal = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Member(match &*decode_string(literal).unwrap_or_default() {
+            "read" => Known::Claim(Claim::Read),
+            "write" => Known::Claim(Claim::Write),
+            "api" => Known::Claim(Claim::Api),
+            "manage" => Known::Claim(Claim::Manage),
+            "iss" => Known::Claim(Claim::Iss),
+            "aud" => Known::Claim(Claim::Aud),
+            "exp" => Known::Claim(Claim::Exp),
+            "nbf" => Known::Claim(Claim::Nbf),
+            "iat" => Known::Claim(Claim::Iat),
+            "sub" => Known::Subject,
+            _ => Known::Other,
+        }))
     }
 }
 
@@ -222,36 +213,10 @@ struct Name(Box<str>);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = Name;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name, E> {
-                Ok(Name(match std::str::from_utf8(bytes) {
-                    Ok(text) => text.into(),
-                    Err(_) => without_surrogates(bytes).into(),
-                }))
-            }
-        }
-        deserializer.deserialize_bytes(NameVisitor)
+        let literal = <&RawValue>::deserialize(deserializer)?.get();
+        let name = decode_string(literal).ok_or_else(|| D::Error::custom("not a string"))?;
+        Ok(Name(name.into()))
     }
-}
-
-/// The text of UTF-8 in which a lone surrogate, which JSON can write as an escape, stands as the three
-/// bytes that serde_json makes of it: 0xED, then two of which neither begins a character.
-fn without_surrogates(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        if chunk.invalid().starts_with(&[0xED]) {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    text
 }
 
 /// Seconds since 1970 (RFC 7519, NumericDate); fractions are cut off downwards, as `now` has none,

@@ -13,9 +13,12 @@ use super::request::{self, Question};
 /// Which server, and by which of its doors.
 #[derive(Debug, clap::Args)]
 pub(super) struct Api {
-    /// Ask at a listener, http://HOST:PORT or unix:/PATH, with a token
+    /// Ask at a listener, http://HOST:PORT, https://HOST or unix:/PATH, with a token
     #[arg(long, value_name = "URL", conflicts_with = "socket")]
     url: Option<String>,
+    /// Trust the signers in this file, not the system's
+    #[arg(long, value_name = "PATH", requires = "url", value_hint = clap::ValueHint::FilePath)]
+    ca: Option<PathBuf>,
     /// File with the token, or - [default: $PHILOTE_TOKEN]
     #[arg(long, value_name = "PATH", requires = "url")]
     token_file: Option<PathBuf>,
@@ -32,7 +35,7 @@ impl Api {
         let Some(url) = &self.url else {
             return request::run(self.control.ask(&question, SOON));
         };
-        let server = Server::of_http(url)?;
+        let server = Server::parse(url)?.trusting(self.ca.as_deref())?;
         let token = given_token(self.token_file.as_deref())?.ok_or_else(|| {
             let what = "a listener wants a token; use --token-file or PHILOTE_TOKEN";
             Failure::Usage(what.into())

@@ -3,6 +3,7 @@
 use super::configuration::Configuration;
 use super::control::Control;
 use super::failure::Failure;
+use super::service_user::{Noting, ServiceUser};
 use super::token::now;
 use super::{output, reload};
 
@@ -26,13 +27,21 @@ impl Check {
         if self.running {
             return reload::check(&self.control, configuration);
         }
-        let loaded = configuration.load()?;
+        let sources = Noting::default();
+        let loaded = configuration.load_from(&sources)?;
         for warning in &loaded.warnings {
             output::tell(format_args!("warning: {warning}"));
         }
         let identity = loaded.config.tls.identity.as_ref();
         if let Some(warning) = identity.and_then(|identity| identity.expiry_warning(now())) {
             output::tell(format_args!("warning: {warning}"));
+        }
+        if rustix::process::geteuid().is_root()
+            && let Some(user) = ServiceUser::of(&loaded)
+        {
+            for complaint in sources.files().iter().filter_map(|path| user.complaint(path)) {
+                output::tell(format_args!("warning: {complaint}"));
+            }
         }
         if self.print {
             for setting in &loaded.settings {

@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::failure::Failure;
 use crate::auth::{Algorithm, Claims, sign};
-use crate::config::{EnvFile, LoadOptions, Loaded, RealSources, load};
+use crate::config::{EnvFile, LoadOptions, Loaded, RealSources, Sources, load};
 use crate::paths;
 
 /// Where help lists what all commands have.
@@ -62,7 +62,15 @@ impl Configuration {
     /// # Errors
     /// Everything that is wrong with it, or that it cannot be read.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        Ok(load(&RealSources, &self.options())?)
+        self.load_from(&RealSources)
+    }
+
+    /// The same, from other sources.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn load_from(&self, sources: &dyn Sources) -> Result<Loaded, Failure> {
+        Ok(load(sources, &self.options())?)
     }
 }
 

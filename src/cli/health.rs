@@ -1,13 +1,13 @@
 //! `philote health`: whether a server takes connections. For probes: 0 or 1, and one line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::client::{Server, connect, variable};
+use super::client::{CA_ALONE, Server, connect, variable};
 use super::configuration::Configuration;
 use super::control::Control;
 use super::escape::escaped;
@@ -20,10 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {
-    /// http://HOST:PORT or unix:/PATH [default: $PHILOTE_URL, else the configuration's control
-    /// socket, else its first listener]
+    /// http://HOST:PORT, https://HOST or unix:/PATH [default: $PHILOTE_URL, else the configuration's
+    /// control socket, else its first listener]
     #[arg(long, value_name = "URL", conflicts_with = "socket")]
     url: Option<String>,
+    /// Trust the signers in this file, not the system's
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    ca: Option<PathBuf>,
     #[command(flatten)]
     control: Control,
 }
@@ -56,7 +59,10 @@ impl Health {
             None => variable("PHILOTE_URL")?,
         };
         if let Some(url) = url {
-            return ask_listener(&Server::of_http(&url)?).await;
+            return ask_listener(&Server::parse(&url)?.trusting(self.ca.as_deref())?).await;
+        }
+        if self.ca.is_some() {
+            return Err(Failure::Usage(CA_ALONE.into()));
         }
         if self.control.is_named() {
             return ask_socket(connect_socket(&self.control.path()).await?).await;

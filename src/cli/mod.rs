@@ -28,6 +28,7 @@ mod publish;
 mod reload;
 mod request;
 mod serve;
+mod service_user;
 mod status;
 mod subscribe;
 mod token;

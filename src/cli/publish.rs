@@ -20,7 +20,7 @@ pub(super) struct Publish {
     channel: String,
     /// What to publish; - or nothing: each line of standard input
     data: Option<String>,
-    /// Publish by HTTP, and print how many subscribers each message has reached
+    /// Publish by HTTP, and print how many have heard it
     #[arg(long)]
     count: bool,
     /// Id of a connection that shall not hear it; with --count or --control

@@ -13,6 +13,11 @@ pub static VARIABLES: &[(&str, &str)] = &[
         "The token that publish, subscribe and console show, where --token-file names none. There is \
          no option for the token itself: everybody on the machine could read it.",
     ),
+    (
+        "SSL_CERT_FILE",
+        "Whom the tools trust to have signed a server's certificate, as a file in PEM, where --ca names none; \
+         SSL_CERT_DIR names a directory of such. Without either it is whom the system trusts.",
+    ),
     ("PHILOTE_CONTROL", "The server's control socket, where --control names none."),
     (
         "RUNTIME_DIRECTORY",

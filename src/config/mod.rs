@@ -69,4 +69,5 @@ pub use sections::{
 pub use settings::Setting;
 pub use sources::{FileContent, ReadError, RealSources, Sources};
 pub use tls::{Identity, Tls};
+pub(crate) use tls::{date, validity};
 pub use unit::show_duration;

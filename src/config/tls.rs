@@ -113,7 +113,16 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn date(seconds: u64) -> String {
+/// From when until when a certificate is good, in seconds since 1970; None where it is damaged.
+pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let validity = certificate.tbs_certificate().validity();
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    Some((seconds(validity.not_before), seconds(validity.not_after)))
+}
+
+/// A moment in seconds since 1970, for people.
+pub(crate) fn date(seconds: u64) -> String {
     i64::try_from(seconds)
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
@@ -186,13 +195,11 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let certificate = x509_cert::Certificate::from_der(&chain[0]);
-        let Ok(certificate) = certificate else {
+        let Some((_, end)) = validity(&chain[0]) else {
             fault(format!("{path:?}: its first certificate is damaged; have it issued anew"));
             return None;
         };
-        let end = certificate.tbs_certificate().validity().not_after;
-        Some((chain, end.to_unix_duration().as_secs()))
+        Some((chain, end))
     }
 
     fn key(&mut self, origin: &Origin, path: &Path) -> Option<PrivateKeyDer<'static>> {

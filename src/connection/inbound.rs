@@ -27,14 +27,14 @@ pub(super) struct Inbound {
 
 /// The fragments of a message so far, unmasked.
 #[derive(Debug)]
-pub(super) struct OpenMessage {
+pub(crate) struct OpenMessage {
     text: bool,
     payload: Vec<u8>,
 }
 
 /// What a peer says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A whole message. That a text is UTF-8 has yet to be seen.
     Message { text: bool, payload: Cow<'a, [u8]> },
     /// A fragment of a message, kept.
@@ -49,7 +49,7 @@ pub(super) enum Event<'a> {
 
 /// The first frame of some bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cut<'a> {
+pub(crate) enum Cut<'a> {
     /// Not whole yet; so many bytes are missing at least.
     Missing(usize),
     /// Whole: its length in bytes, and what it means.
@@ -61,7 +61,7 @@ pub(super) enum Cut<'a> {
 /// # Errors
 /// 1002 for what RFC 6455 forbids, 1009 for a message longer than `largest` bytes; both as soon as the
 /// header shows it.
-pub(super) fn cut<'a>(
+pub(crate) fn cut<'a>(
     bytes: &'a mut [u8],
     open: &mut Option<Box<OpenMessage>>,
     largest: usize,

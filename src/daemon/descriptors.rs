@@ -4,8 +4,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Limits;
 
-/// Descriptors beside the connections: listeners, logs, runtimes, files while they are read.
-const OTHERS: u64 = 64;
+/// Descriptors beside the connections: listeners, logs, runtimes, files while they are read, and as many again for
+/// sockets that are on their way out.
+const OTHERS: u64 = 128;
 
 /// What macOS takes as a soft limit where it calls the hard one endless: OPEN_MAX of its sys/syslimits.h.
 const OPEN_MAX: u64 = 10_240;

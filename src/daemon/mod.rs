@@ -7,7 +7,7 @@
 //! - `reload`: a new configuration, all or nothing. `certificate`: its end.
 //! - `log`, [`events`]: what administrators read. [`signals`]: what they may send.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
-//! - [`metrics`]: what is measured.
+//! - [`metrics`]: what is measured. `memory`: giving it back.
 //! - [`ask`]: what tools may ask. [`control`]: the socket that they ask on.
 
 mod activation;
@@ -21,6 +21,7 @@ mod listener;
 mod listeners;
 mod log;
 mod manager;
+mod memory;
 pub mod metrics;
 mod reload;
 mod server;

@@ -17,10 +17,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::ask::{Ask, ChannelLoad, LastReload, QueueLoad, ReloadOutcome, Status};
-use super::certificate::CertificateWatch;
+use super::certificate::{self, CertificateWatch};
 use super::listeners::{Listeners, Purpose};
 use super::log::Log;
 use super::manager::Manager;
+use super::memory::GivingBack;
 use super::metrics::Metrics;
 use super::watchdog::Watchdog;
 use super::{INTERNAL, Options, drain};
@@ -79,6 +80,7 @@ impl Server {
         // The first look has to have had beats to see.
         let mut feed = interval_at(Instant::now() + every, every);
         feed.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut giving_back = GivingBack::new();
         let mut looks = 0;
         let mut messages = 0;
         let code = loop {
@@ -147,7 +149,8 @@ impl Server {
                     }
                 }
                 _ = look.tick() => {
-                    self.certificate.look(&self.loaded.config);
+                    self.certificate.look(&self.loaded.config, certificate::now());
+                    giving_back.look();
                     if stop.is_some() {
                         self.manager.extend(MORE_TIME);
                         let left = self.shared.taken.load(Ordering::Relaxed);
@@ -244,7 +247,7 @@ impl Server {
         let identity = self.loaded.config.tls.identity.as_ref();
         let expires = identity.map_or(0, |identity| identity.expires);
         self.shared.certificate_expires.store(expires, Ordering::Relaxed);
-        self.certificate.look_now(&self.loaded.config)
+        self.certificate.look_now(&self.loaded.config, certificate::now())
     }
 
     fn status(&self) -> Status {

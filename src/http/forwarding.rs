@@ -50,7 +50,7 @@ impl Forwarding {
     }
 
     /// Where a request with these headers comes from.
-    pub(super) fn source(&self, sender: Peer, headers: &HeaderMap) -> Source {
+    pub(crate) fn source(&self, sender: Peer, headers: &HeaderMap) -> Source {
         Source { sender, client: self.client(sender, headers) }
     }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::forwarding::Source;
+use super::newcomer::Attempt;
 use super::refusal::Refusal;
 use super::rules::Admission;
 use super::{Front, Upgrade, origin, token};
@@ -36,13 +37,17 @@ pub(super) async fn admit<B>(
     front: &Front,
     source: Source,
     request: &Request<B>,
+    attempt: Attempt,
 ) -> Result<(Answer, Upgrade), Refusal> {
     let accept = accept_key(request)?;
     if front.shared.draining.load(Ordering::Relaxed) {
         return Err(Refusal::Draining);
     }
     let peer = source.client;
-    front.count_attempt(peer)?;
+    match attempt {
+        Attempt::New => front.count_attempt(peer)?,
+        Attempt::Counted => {}
+    }
     let rules = front.rules();
     origin::judge(&rules, source.sender, request.headers())?;
     let grants = match rules.admission {

@@ -30,7 +30,7 @@ mod newcomer;
 mod origin;
 pub mod pending;
 mod plain;
-mod proxy_header;
+pub(crate) mod proxy_header;
 mod refusal;
 pub mod routes;
 pub mod rules;
@@ -58,6 +58,7 @@ use crate::connection::{Identity, Peer, Reservation};
 use answer::Answer;
 pub use front::Front;
 pub use newcomer::Newcomer;
+use newcomer::{Attempt, Greeted};
 use pending::Pending;
 
 /// How long a connection that has had an answer may wait before it asks again.
@@ -81,21 +82,34 @@ struct Visit {
     /// Who is at the other end: a client, or a proxy of clients.
     peer: Peer,
     upgrade: RefCell<Option<Upgrade>>,
+    /// Whether its next handshake has been counted as an attempt.
+    attempt: Cell<Attempt>,
     /// When the socket is closed unless something happens.
     until: Cell<Instant>,
     /// Requests answered.
     answered: Cell<u32>,
 }
 
-/// Serves one accepted socket, until it is a WebSocket connection or closed.
+/// Serves one accepted socket, until it is a WebSocket connection, or closed, or others need its place.
 pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
+    tokio::select! {
+        // First, so that one that has to go costs no more.
+        biased;
+        () = pending.evicted() => {}
+        () = attend(front, newcomer) => {}
+    }
+}
+
+async fn attend(front: Rc<Front>, newcomer: Newcomer) {
     let rules = front.rules();
     let deadline = Instant::now() + rules.handshake_timeout;
-    let Some((socket, peer)) = newcomer.greet(&front, &pending, deadline).await else { return };
+    let Some(greeted) = newcomer.greet(&front, deadline).await else { return };
+    let Greeted { socket, peer, attempt } = greeted;
     socket.prepare(rules.user_timeout);
     let visit = Rc::new(Visit {
         peer,
         upgrade: RefCell::new(None),
+        attempt: Cell::new(attempt),
         until: Cell::new(deadline),
         answered: Cell::new(0),
         front,
@@ -117,9 +131,6 @@ pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
     let ended = poll_fn(|cx| {
         if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(if done.is_ok() { End::Done } else { End::Failed });
-        }
-        if pending.poll_evicted(cx).is_ready() {
-            return Poll::Ready(End::Failed);
         }
         loop {
             if timer.as_mut().poll(cx).is_pending() {
@@ -192,7 +203,8 @@ enum End {
 async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
     let source = visit.front.rules().forwarding.source(visit.peer, request.headers());
     let answer = if handshake::wants_upgrade(&request) {
-        match handshake::admit(&visit.front, source, &request).await {
+        let attempt = visit.attempt.replace(Attempt::New);
+        match handshake::admit(&visit.front, source, &request, attempt).await {
             Ok((answer, upgrade)) => {
                 *visit.upgrade.borrow_mut() = Some(upgrade);
                 answer

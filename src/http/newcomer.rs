@@ -10,7 +10,6 @@ use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::pending::Pending;
 use super::{Front, proxy_header};
 use crate::config::Preamble;
 use crate::connection::Peer;
@@ -53,17 +52,33 @@ pub struct Newcomer {
     pub preamble: Preamble,
 }
 
+/// One from which the first request can be read.
+pub(super) struct Greeted {
+    pub(super) socket: Socket,
+    /// Who is at its other end, as far as that was told.
+    pub(super) peer: Peer,
+    pub(super) attempt: Attempt,
+}
+
+/// Whether a handshake is to be counted as an attempt of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// It is.
+    New,
+    /// It is part of one: of TLS's handshake before it.
+    Counted,
+}
+
 /// Why a newcomer is not served.
 enum Refused {
     /// For what it did, which is told in the log by this word.
     For(&'static str),
-    /// It has gone, or others need its place.
+    /// It has gone.
     Gone,
 }
 
-/// How long a newcomer may take, and whether it still has its place.
-struct Patience<'a> {
-    pending: &'a Pending,
+/// How long a newcomer may take.
+struct Patience {
     deadline: Instant,
 }
 
@@ -73,14 +88,9 @@ impl Newcomer {
         Newcomer { socket, peer, preamble: Preamble::default() }
     }
 
-    /// Takes what has to come before the first request; the socket, and who is at its other end as far as that is
-    /// told. None where the socket is closed, for what came or because nothing did.
-    pub(super) async fn greet(
-        self,
-        front: &Front,
-        pending: &Pending,
-        deadline: Instant,
-    ) -> Option<(Socket, Peer)> {
+    /// Takes what has to come before the first request. None where the socket is closed, for what came or because
+    /// nothing did.
+    pub(super) async fn greet(self, front: &Front, deadline: Instant) -> Option<Greeted> {
         let Newcomer { socket, mut peer, preamble } = self;
         let mut socket = match Socket::from_accepted(socket) {
             Ok(socket) => socket,
@@ -90,16 +100,26 @@ impl Newcomer {
             }
         };
         if preamble == Preamble::default() {
-            return Some((socket, peer));
+            return Some(Greeted { socket, peer, attempt: Attempt::New });
         }
-        let patience = Patience { pending, deadline };
+        let patience = Patience { deadline };
+        let mut attempt = Attempt::New;
         // In a box, so that those who need none of it have no room for it.
         let greeted = Box::pin(async {
             if preamble.proxy {
                 peer = patience.introduced(front, &mut socket, peer).await?;
             }
             match front.rules().tls.clone().filter(|_| preamble.tls) {
-                Some(config) => patience.secured(socket, config).await,
+                Some(config) => {
+                    // A handshake of TLS is what costs most, so it is not begun with one who asks too often.
+                    let counted = front.count_attempt(peer);
+                    counted.map_err(|refusal| Refused::For(refusal.name()))?;
+                    // A trusted proxy's is nobody's: those count whom it names in what comes next.
+                    if front.rules().network_of(peer).is_some() {
+                        attempt = Attempt::Counted;
+                    }
+                    patience.secured(socket, config).await
+                }
                 // The daemon sees to it that there is a certificate where it is wanted.
                 None if preamble.tls => Err(Refused::For(NO_CERTIFICATE)),
                 None => Ok(socket),
@@ -107,7 +127,7 @@ impl Newcomer {
         })
         .await;
         match greeted {
-            Ok(socket) => Some((socket, peer)),
+            Ok(socket) => Some(Greeted { socket, peer, attempt }),
             Err(Refused::For(reason)) => {
                 front.note_refused(peer, reason);
                 None
@@ -117,7 +137,7 @@ impl Newcomer {
     }
 }
 
-impl Patience<'_> {
+impl Patience {
     /// Whom a proxy speaks for.
     async fn introduced(
         &self,
@@ -163,16 +183,13 @@ impl Patience<'_> {
         }
     }
 
-    /// What comes of it, unless the time or the place is lost before.
+    /// What comes of it, unless it takes too long.
     async fn with<T>(
         &self,
         late: &'static str,
         what: impl Future<Output = T>,
     ) -> Result<T, Refused> {
-        tokio::select! {
-            done = timeout_at(self.deadline, what) => done.map_err(|_| Refused::For(late)),
-            () = std::future::poll_fn(|cx| self.pending.poll_evicted(cx)) => Err(Refused::Gone),
-        }
+        timeout_at(self.deadline, what).await.map_err(|_| Refused::For(late))
     }
 }
 

@@ -26,11 +26,11 @@ const LONGEST_REST: usize = 4096;
 
 /// A header that is whole, or whose length and client are known.
 #[derive(Debug, PartialEq, Eq)]
-struct Header {
+pub(crate) struct Header {
     /// Bytes, all of it.
-    length: usize,
+    pub(crate) length: usize,
     /// Whom the proxy speaks for; itself, where it says so or speaks for nobody with an address.
-    client: Option<SocketAddr>,
+    pub(crate) client: Option<SocketAddr>,
 }
 
 /// Takes the header from the front of what comes: the client that it names. None where the proxy speaks for itself,
@@ -50,7 +50,7 @@ pub(super) async fn take(socket: &mut Socket) -> io::Result<Option<SocketAddr>> 
 }
 
 /// What the first bytes say; None where more are needed.
-fn judge(bytes: &[u8]) -> Option<io::Result<Header>> {
+pub(crate) fn judge(bytes: &[u8]) -> Option<io::Result<Header>> {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(one, other)| one == other);
     if begins(SIGNATURE) {
         binary(bytes).transpose()

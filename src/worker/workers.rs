@@ -116,6 +116,47 @@ impl Workers {
         settings: &Settings,
         application: NewApplication,
     ) -> io::Result<(Workers, Broken)> {
+        let mut threads = Vec::new();
+        let (mut workers, broken) =
+            Workers::start_by(shared, rules, settings, application, |start, end| {
+                let name = format!("worker-{}", start.me.0);
+                threads.push(std::thread::Builder::new().name(name).spawn(move || {
+                    let _end = end;
+                    run(start);
+                })?);
+                Ok(())
+            })?;
+        workers.threads = threads;
+        Ok((workers, broken))
+    }
+
+    /// The same, all of them on this thread and its local runtime.
+    #[cfg(fuzzing)]
+    pub fn start_here(
+        shared: &Arc<Shared>,
+        rules: &Arc<Rules>,
+        settings: &Settings,
+        application: NewApplication,
+    ) -> (Workers, Broken) {
+        let here = |start, end| {
+            tokio::task::spawn_local(async move {
+                let _end = end;
+                super::live(start).await;
+            });
+            Ok(())
+        };
+        Workers::start_by(shared, rules, settings, application, here)
+            .expect("no thread is asked for")
+    }
+
+    /// Starts each of them by `spawn`.
+    fn start_by(
+        shared: &Arc<Shared>,
+        rules: &Arc<Rules>,
+        settings: &Settings,
+        application: NewApplication,
+        mut spawn: impl FnMut(Start, SayBroken) -> io::Result<()>,
+    ) -> io::Result<(Workers, Broken)> {
         let count = shared.counters.len();
         let placement = Placement::new(count);
         let (mailboxes, receivers) = mailbox::mailboxes(count);
@@ -123,7 +164,7 @@ impl Workers {
         let (say_broken, broken) = mpsc::channel(count.max(1));
         let mut workers = Workers {
             commands: Vec::with_capacity(count),
-            threads: Vec::with_capacity(count),
+            threads: Vec::new(),
             next: AtomicUsize::new(0),
             shared: shared.clone(),
             everyone: everyone.clone(),
@@ -145,13 +186,8 @@ impl Workers {
                 told,
             };
             let end = SayBroken(me, say_broken.clone());
-            let thread =
-                std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                    let _end = end;
-                    run(start);
-                })?;
+            spawn(start, end)?;
             workers.commands.push(commands);
-            workers.threads.push(thread);
         }
         Ok((workers, Broken(broken)))
     }
@@ -161,11 +197,11 @@ impl Workers {
         &self.everyone
     }
 
-    /// Gives a newly accepted socket to the next worker in turn.
+    /// Gives a newly accepted socket to the next worker in turn; waits where more come than can go.
     pub async fn accept(&self, newcomer: Newcomer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
         // Noted here, where they are accepted, so that the oldest is the one that came first.
-        let pending = PendingSockets::enter(&self.shared);
+        let pending = PendingSockets::enter(&self.shared).await;
         self.tell(worker, Command::Accept(newcomer, pending)).await;
     }
 

@@ -80,7 +80,7 @@ fn every_shell_offers_commands_options_and_values() {
         }
         offers(shell, ask, &dir, "philote con", &["connections", "console"]);
         offers(shell, ask, &dir, "philote check --r", &["--running"]);
-        offers(shell, ask, &dir, "philote subscribe --c", &["--config", "--count"]);
+        offers(shell, ask, &dir, "philote subscribe --c", &["--ca", "--config", "--count"]);
         // For fish, clap_complete writes nothing of values that stand without an option.
         if shell != "fish" {
             offers(shell, ask, &dir, "philote completions f", &["fish"]);

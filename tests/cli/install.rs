@@ -20,13 +20,14 @@ struct Installation {
 }
 
 impl Installation {
-    /// With the manual and the completions as `make man` writes them.
+    /// With the manual and the completions as `make man` writes them, and something for the notices.
     fn of(system: &'static str) -> Installation {
         let dir = Dir::new();
         for sub in ["man", "completions"] {
             fs::create_dir(dir.path().join(sub)).expect("a directory");
         }
         dir.write("man/philote.1", &program_page());
+        dir.write("THIRD-PARTY", "what `make notices` writes\n");
         dir.write("man/philote.toml.5", &configuration_page());
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let completions = dir.path().join("completions");
@@ -83,13 +84,14 @@ impl Installation {
     }
 }
 
-const EVERYWHERE: [&str; 11] = [
+const EVERYWHERE: [&str; 12] = [
     "opt/etc/philote/config.toml",
     "opt/philote/bin/philote",
     "opt/philote/share/bash-completion/completions/philote",
     "opt/philote/share/doc/philote/CHANGELOG.md",
     "opt/philote/share/doc/philote/LICENSE",
     "opt/philote/share/doc/philote/README.md",
+    "opt/philote/share/doc/philote/THIRD-PARTY",
     "opt/philote/share/doc/philote/config.example.toml",
     "opt/philote/share/fish/vendor_completions.d/philote.fish",
     "opt/philote/share/man/man1/philote.1",

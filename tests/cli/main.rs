@@ -15,6 +15,7 @@ mod console;
 mod credentials;
 mod install;
 mod manual;
+mod notices;
 mod portable;
 mod publish;
 mod steer;

@@ -23,7 +23,7 @@ philote.link
 philote.post_install
 
 [philote.bin/"philote", philote.man1/"philote.1", philote.man5/"philote.toml.5", philote.doc/"config.example.toml",
- philote.bash_completion/"philote", philote.zsh_completion/"_philote",
+ philote.doc/"THIRD-PARTY", philote.bash_completion/"philote", philote.zsh_completion/"_philote",
  philote.fish_completion/"philote.fish"].each { |path| holds("#{path} is there") { path.size.positive? } }
 config = philote.pkgetc/"config.toml"
 holds("the configuration names nothing outside of the prefix") do

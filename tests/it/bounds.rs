@@ -8,7 +8,7 @@ use crate::support::frame::{CLOSE, Frame, Out, TEXT};
 use crate::support::http::{Request, connect};
 use crate::support::server::{Server, Setup};
 use crate::support::token::grant;
-use crate::support::{PATIENCE, until};
+use crate::support::{PATIENCE, until, until_within};
 
 /// A message of 4 KiB that carries its number.
 fn numbered(n: usize) -> String {
@@ -163,6 +163,33 @@ fn a_subscriber_that_catches_up_stays() {
             assert_eq!(number(&lazy.frame()), n);
         }
     }
+}
+
+/// What full queues took goes back to the system once they are empty, and not only to the allocator.
+#[test]
+fn memory_that_full_queues_took_is_given_back() {
+    const MESSAGES: usize = 3000;
+    let server = Server::start();
+    let mut lazy: Vec<Client> = (0..200).map(|_| server.lazy_subscriber(&["c"])).collect();
+    let mut reader = server.subscriber(&["c"]);
+    let mut publisher = server.publisher(&["c"]);
+    let data = "x".repeat(100);
+    let before = server.resident();
+    // One by one, since what comes together waits together.
+    for _ in 0..MESSAGES {
+        publisher.publish("c", &data);
+        reader.hears("c", &data);
+    }
+    let full = server.resident();
+    assert!(full > before + 8 * 1024, "{full} KiB after {before}: nothing to give back");
+    for lazy in &mut lazy {
+        (0..MESSAGES).for_each(|_| drop(lazy.hears("c", &data)));
+    }
+    drop(lazy);
+    // It looks every fifteen seconds.
+    let back = || server.resident() < before + 3 * 1024;
+    until_within(Duration::from_secs(60), "what it had before", back);
+    reader.round_trip();
 }
 
 /// A message as large as one may be passes a queue of any bound while it is empty.

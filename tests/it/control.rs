@@ -265,7 +265,7 @@ fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
     assert_eq!(found(&["--peer", "127.0.0.1"]), 3);
     assert_eq!(found(&["--peer", "unix"]), 0);
     let wrong = steered.run(&["connections", "--peer", "jane"]);
-    assert!(wrong.code == Some(70) && wrong.err.contains("peer has to be"), "{wrong:?}");
+    assert!(wrong.code == Some(64) && wrong.err.contains("peer has to be"), "{wrong:?}");
 
     let table = steered.run(&["channels"]);
     let lines: Vec<&str> = table.out.lines().collect();
@@ -288,8 +288,6 @@ fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
     also.closed_with(4002);
     john.round_trip();
     assert_eq!(steered.run(&["disconnect"]).code, Some(64));
-    let refused = steered.run(&["connections", "--peer", "nowhere"]);
-    assert!(refused.code == Some(64) && refused.err.contains("peer"), "{refused:?}");
     // More than one page.
     let many: Vec<_> = (0..1100).map(|_| steered.server.subscriber(&["many"])).collect();
     assert_eq!(found(&["--channel", "many"]), 1100);

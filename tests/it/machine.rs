@@ -32,7 +32,7 @@ fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
 fn more_connections_than_descriptors_are_a_warning_with_numbers_at_start_and_at_reload() {
     const LITTLE: [&str; 2] = ["limits.max_connections = 20", "limits.max_pending = 30"];
     const MUCH: [&str; 2] = ["limits.max_connections = 1000", "limits.max_pending = 30"];
-    let numbers = "limits.max_connections: 1000 and limits.max_pending: 30 need 1094 open files, and 300 are allowed";
+    let numbers = "limits.max_connections: 1000 and limits.max_pending: 30 need 1158 open files, and 300 are allowed";
     let says = |server: &Server| {
         let line = server.logs("the shortage", |line| line.contains(numbers));
         assert!(line.contains(" WARN ") && line.contains("LimitNOFILE="), "{line}");

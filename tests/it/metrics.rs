@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use philote::daemon::metrics::METRICS;
 
+use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect, free_port, local};
 use crate::support::server::{Server, Setup, file};
 use crate::support::stuck::{Held, can_hold};
+use crate::support::tls::{Made, lines};
 use crate::support::token::{SECRET, grant, signed};
 use crate::support::tools::require_tool;
 use crate::support::{PATIENCE, until};
@@ -63,6 +65,23 @@ fn every_metric_is_there_and_no_other_and_promtool_has_nothing_against_them() {
     if let Some(said) = promtool(&["check", "metrics"], &answer.body) {
         assert_eq!(said, "", "{}", answer.body);
     }
+}
+
+#[test]
+fn the_end_of_the_certificate_is_measured_and_follows_a_reload() {
+    let (dir, address) = (Dir::new(), local(free_port()));
+    let metrics = format!("metrics.listen = [\"{address}\"]");
+    let secured = |made: &Made| {
+        file(&[&metrics, "listen = [\"127.0.0.1:0 tls\"]"]) + &lines(&made.write(&dir))
+    };
+    let series = "philote_certificate_expiry_timestamp_seconds";
+    let (first, second) = (Made::for_days(30), Made::for_days(-3));
+    let server = Setup::of_file(&secured(&first)).start();
+    assert_eq!(scrape(address).value(series), first.until as f64);
+    server.takes(&secured(&second));
+    assert_eq!(scrape(address).value(series), second.until as f64);
+    server.takes(&file(&[&metrics]));
+    assert!(!scrape(address).series().iter().any(|name| name == series), "there is none any more");
 }
 
 #[test]

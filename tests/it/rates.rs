@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::support::client::{Client, publish};
+use crate::support::dir::Dir;
 use crate::support::frame::{Out, PING, PONG};
 use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup, file};
+use crate::support::tls::{Made, Tunnel, begins, lines};
 use crate::support::token::{grant, signed, token};
 use crate::support::{PATIENCE, until};
 
@@ -231,7 +233,7 @@ fn a_limit_by_address_counts_those_that_are_open_when_it_is_set_and_throws_nobod
 #[test]
 fn peers_of_a_unix_socket_have_no_address_to_be_limited_by() {
     use std::io::{Read, Write};
-    let dir = crate::support::dir::Dir::new();
+    let dir = Dir::new();
     let path = dir.path().join("s");
     let listen = format!("listen = [\"127.0.0.1:0\", \"unix:{}\"]", path.display());
     let server = Setup::of_file(&file(&[
@@ -312,6 +314,62 @@ fn an_address_has_so_many_handshakes_a_second_and_more_are_told_when_to_come_bac
     // Off again, all come in.
     server.takes(&file(&[]));
     (0..20).for_each(|_| server.open(&token).close());
+}
+
+fn secured(listen: &str, config: &str) -> (Server, Made, Dir) {
+    let (dir, made) = (Dir::new(), Made::new());
+    let config = format!("{config}\n{}", lines(&made.write(&dir)));
+    (Setup::new(&config).environment("PHILOTE_LISTEN", listen).start(), made, dir)
+}
+
+/// A handshake of TLS costs a signature, which is the most that a stranger can have for nothing.
+#[test]
+fn one_handshake_of_tls_too_many_is_closed_before_it() {
+    let (server, made, _dir) =
+        secured("127.0.0.1:0 tls", "[limits]\nhandshakes_per_second_per_ip = 5");
+    let begun = Instant::now();
+    let answered = (0..60).filter(|_| begins(connect_from(2, server.address()), b"")).count();
+    let most = 6 + 5 * begun.elapsed().as_millis() as usize / 1000;
+    assert!((5..=most).contains(&answered), "{answered} of {most} at most");
+    server.logs("why", |line| {
+        line.contains("event=handshake_refused") && line.ends_with("reason=too_many_handshakes")
+    });
+    // Another address has its own, and what comes in such a handshake is counted with it.
+    let tunnel = Tunnel::to(server.address(), &[&made]);
+    let request = Request::upgrade_with(&grant(&["c"], &["c"]));
+    let mut five = [(); 5].map(|()| Client::open(tunnel.address, &request).expect("admitted"));
+    five.iter_mut().for_each(Client::round_trip);
+}
+
+#[test]
+fn a_trusted_proxy_may_begin_tls_as_often_as_it_likes_and_its_clients_may_not() {
+    let config = "[limits]\nhandshakes_per_second_per_ip = 3\nmax_connections_per_ip = 2\n\
+                  [proxy]\ntrusted = [\"127.0.0.1\"]";
+    let (server, made, _dir) = secured("127.0.0.1:0 tls, 127.0.0.1:0 tls proxy", config);
+    // One that says in the request whom it speaks for.
+    let tunnel = Tunnel::to(server.addresses()[0], &[&made]);
+    let upgrade = Request::upgrade_with(&grant(&["c"], &["c"]));
+    let _own: Vec<Client> =
+        (0..10).map(|_| Client::open(tunnel.address, &upgrade).expect("the proxy's own")).collect();
+    let from = |client: &str| {
+        Client::open(tunnel.address, &upgrade.clone().header("X-Forwarded-For", client))
+    };
+    let _two = [from("192.0.2.1"), from("192.0.2.1")].map(|open| open.expect("two each"));
+    let refusal = is_429(from("192.0.2.1"));
+    assert!(refusal.body.contains("limits.max_connections_per_ip"), "{refusal:?}");
+    until("it has asked too often", || {
+        is_429(from("192.0.2.1")).body.contains("limits.handshakes_per_second_per_ip")
+    });
+    from("192.0.2.2").expect("another client").close();
+    // One that says it by the PROXY protocol, before TLS.
+    let through = |header: &[u8]| begins(connect_from(1, server.addresses()[1]), header);
+    let begun = Instant::now();
+    let client = b"PROXY TCP4 192.0.2.3 192.0.2.9 4711 443\r\n";
+    let answered = (0..30).filter(|_| through(client)).count();
+    let most = 4 + 3 * begun.elapsed().as_millis() as usize / 1000;
+    assert!((3..=most).contains(&answered), "{answered} of {most} at most");
+    let own = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    assert!((0..30).all(|_| through(own)), "the proxy's own");
 }
 
 /// A token that is refused has cost its verification; one that is good counts where a connection is asked for.

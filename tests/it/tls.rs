@@ -337,6 +337,60 @@ fn a_listener_of_the_service_manager_is_for_tls_by_its_name_and_wants_a_certific
 }
 
 #[test]
+fn a_given_listener_stays_what_its_name_says_whatever_a_reload_brings() {
+    let given = || std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let (dir, made) = (Dir::new(), Made::new());
+    let config = file(&[]) + &lines(&made.write(&dir));
+    let server =
+        Setup::of_file(&config).environment("LISTEN_FDNAMES", "https").given(given()).start();
+    let tunnel = Tunnel::to(server.address(), &[&made]);
+    let mut before = open(&tunnel);
+    // Without a certificate it could not be served; what was in force stays.
+    server.reconfigure(&file(&[]));
+    let faults = server.rejects_reload();
+    assert!(faults.iter().any(|fault| fault.contains("FileDescriptorName=https")), "{faults:?}");
+    open(&tunnel).round_trip();
+    // With another it shows that.
+    let second = Made::new();
+    second.write(&dir);
+    server.takes(&config);
+    let renewed = Tunnel::to(server.address(), &[&second]);
+    open(&renewed).round_trip();
+    before.round_trip();
+    // One without the name has no TLS, whatever certificate there is.
+    let plain =
+        Setup::of_file(&config).environment("LISTEN_FDNAMES", "http").given(given()).start();
+    plain.open(&grant(&["c"], &["c"])).round_trip();
+}
+
+#[test]
+fn the_status_tells_until_when_the_certificate_is_good() {
+    for (days, expected) in [(13, "good for 13d 1"), (-3, "expired")] {
+        let (dir, made) = (Dir::new(), Made::for_days(days));
+        let control = dir.path().join("control");
+        let config = format!(
+            "control.socket = {:?}\n{}",
+            control.display().to_string(),
+            lines(&made.write(&dir))
+        );
+        let _server = Setup::new(&config).environment("PHILOTE_LISTEN", "127.0.0.1:0 tls").start();
+        let status = |more: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_philote"));
+            command.args(["status", "--control"]).arg(&control).args(more).env_clear();
+            let done = command.output().expect("philote runs");
+            assert!(done.status.success(), "{done:?}");
+            String::from_utf8(done.stdout).expect("text")
+        };
+        let shown = status(&[]);
+        let mut lines = shown.lines().filter_map(|line| line.strip_prefix("certificate"));
+        let line = lines.next().expect("it is there").trim();
+        assert!(line.starts_with(expected), "{line}");
+        let told: serde_json::Value = serde_json::from_str(&status(&["--json"])).expect("JSON");
+        assert_eq!(told["certificate_expires"], made.until);
+    }
+}
+
+#[test]
 fn the_proxy_protocol_comes_before_tls() {
     let (dir, made) = (Dir::new(), Made::new());
     let config = format!(

@@ -1,10 +1,12 @@
 //! The page for people: who is shown it, what it may do, and how it works in a real browser.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::dir::Dir;
 use crate::support::http::Request;
 use crate::support::server::{Server, Setup, file};
+use crate::support::tls::{Authority, lines};
 use crate::support::token::{grant, signed, token};
 use crate::support::tools::{in_tests, python, require_tool};
 
@@ -97,17 +99,48 @@ fn while_anyone_can_sign_only_loopback_hosts_are_shown_it() {
 /// What a person does with it: `tests/python/page.py` says what.
 #[test]
 fn in_a_browser_it_connects_hears_publishes_and_fits_a_phone_and_a_desk() {
+    let (server, dir) = (Server::with("http.welcome = true"), Dir::new());
+    as_a_person(&format!("http://127.0.0.1:{}/", server.address().port()), &dir, None);
+}
+
+/// The same under TLS, with a certificate whose authority the browser is told to trust, as an administrator of one of
+/// their own does: the page comes by https:, and its socket by wss:.
+#[test]
+fn in_a_browser_that_trusts_the_authority_it_does_all_of_that_over_tls() {
+    let Some(certutil) = require_tool("certutil", "apt install libnss3-tools") else { return };
+    let (authority, dir) = (Authority::new(), Dir::new());
+    let files = authority.signs(-1, 90).write(&dir);
+    let server = Setup::new(&format!("http.welcome = true\n{}", lines(&files)))
+        .environment("PHILOTE_LISTEN", "127.0.0.1:0 tls")
+        .start();
+    let pem = dir.write("authority.pem", &authority.pem());
+    let known = dir.path().join(".pki/nssdb");
+    std::fs::create_dir_all(&known).expect("a directory");
+    let at = format!("sql:{}", known.display());
+    for words in [
+        &["-N", "--empty-password"][..],
+        &["-A", "-n", "authority", "-t", "C,,", "-i", &pem.display().to_string()],
+    ] {
+        let done = Command::new(&certutil).args(["-d", &at]).args(words).output();
+        let done = done.expect("certutil runs");
+        assert!(done.status.success(), "{done:?}");
+    }
+    as_a_person(&format!("https://localhost:{}/", server.address().port()), &dir, Some(&pem));
+}
+
+#[track_caller]
+fn as_a_person(url: &str, dir: &Dir, authority: Option<&Path>) {
     let Some(browser) = require_tool("chromium", "apt install chromium") else { return };
     let Some(python) = python() else { return };
-    let (server, dir) = (Server::with("http.welcome = true"), Dir::new());
     let good = token(r#"{"read":["c"],"write":["c"],"exp":4102444800}"#);
     let refused = signed("HS256", r#"{"read":["c"]}"#, "a secret that this server does not have");
     let output = Command::new(python)
         .arg(in_tests("python/page.py"))
         .arg(browser)
-        .arg(format!("http://127.0.0.1:{}/", server.address().port()))
+        .arg(url)
         .args([&good, &refused])
         .arg(dir.path())
+        .args(authority)
         .env("HOME", dir.path())
         .output()
         .expect("python runs");

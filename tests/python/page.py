@@ -1,8 +1,8 @@
 """The page that the server shows to people, in a real browser, as a person uses it.
 
-    page.py CHROMIUM URL TOKEN REFUSED FOLDER
+    page.py CHROMIUM URL TOKEN REFUSED FOLDER [AUTHORITY]
 
-TOKEN reads and writes the channel c, REFUSED is signed by nobody whom the server knows. Pictures
+AUTHORITY is the file of who has signed the certificate of an https: URL; the browser has to know it already. TOKEN reads and writes the channel c, REFUSED is signed by nobody whom the server knows. Pictures
 of the page at the width of a phone and of a desk go to FOLDER. Ends with 0 where all of it held.
 """
 
@@ -10,13 +10,15 @@ import asyncio
 import base64
 import itertools
 import json
+import ssl
 import sys
 import urllib.request
 from pathlib import Path
 
 from websockets.asyncio.client import connect
 
-CHROMIUM, URL, TOKEN, REFUSED, FOLDER = sys.argv[1:]
+CHROMIUM, URL, TOKEN, REFUSED, FOLDER, *AUTHORITY = sys.argv[1:]
+TLS = {"ssl": ssl.create_default_context(cafile=AUTHORITY[0])} if AUTHORITY else {}
 # Width and height of the view: a small phone's, and a desk's.
 VIEWS = {"phone": (360, 740), "desk": (1280, 800)}
 # Of a browser's start on a machine that is busy, and of anything after that; in seconds.
@@ -122,7 +124,7 @@ async def as_a_person(page):
     await page.click("toggle")
     await page.until("it is connected", f"{STATE} === 'connected'")
 
-    async with connect(f"{URL.replace('http', 'ws', 1)}?auth={TOKEN}") as other:
+    async with connect(f"{URL.replace('http', 'ws', 1)}?auth={TOKEN}", **TLS) as other:
         await other.send(json.dumps({"channel": "c", "data": "<b onclick=alert(1)>bold</b> \u00fc"}))
         await page.until("the message is shown, as text", f"{HEARD}.includes('<b onclick=alert(1)>bold</b> ü')")
         assert await page.tell("document.querySelectorAll('#log b').length") == 0

@@ -97,7 +97,7 @@ impl Held {
         const EBADF: i64 = 9;
         for thread in &self.threads {
             let mut registers = ptrace::getregs(*thread).expect("its registers");
-            assert_eq!(registers.orig_rax, nix::libc::SYS_epoll_wait as u64, "it waits for events");
+            assert_eq!(registers.orig_rax, libc::SYS_epoll_wait as u64, "it waits for events");
             registers.rax = (-EBADF) as u64;
             // It is not begun anew.
             registers.orig_rax = u64::MAX;

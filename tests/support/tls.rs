@@ -1,11 +1,14 @@
 //! Certificates made for a test, and a tunnel that speaks TLS to a server on behalf of clients that do not.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector;
@@ -17,6 +20,8 @@ pub(crate) struct Made {
     pub(crate) certificate: CertificateDer<'static>,
     pub(crate) pem: String,
     pub(crate) key: String,
+    /// Until when it is good, in seconds since 1970.
+    pub(crate) until: i64,
 }
 
 impl Made {
@@ -31,20 +36,29 @@ impl Made {
     }
 
     pub(crate) fn with(key: KeyPair, days: Option<i64>) -> Made {
-        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let mut params = for_localhost();
         if let Some(days) = days {
-            let day = std::time::Duration::from_secs(24 * 60 * 60);
-            let now = SystemTime::now();
-            let moved = |days: i64| match u32::try_from(days) {
-                Ok(later) => now + day * later + day / 2,
-                Err(_) => now - day * u32::try_from(-days).expect("days"),
-            };
-            params.not_before = (now - day * 100).into();
-            params.not_after = moved(days).into();
+            good(&mut params, -100, days);
         }
         let made = params.self_signed(&key).expect("signed");
-        let (pem, key) = (made.pem(), key.serialize_pem());
-        Made { certificate: made.der().clone(), pem, key }
+        Made::of(&params, &made, &key)
+    }
+
+    /// One that calls itself an authority, as those do that openssl makes in one step.
+    pub(crate) fn in_one_step() -> Made {
+        let mut params = for_localhost();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Made::of(&params, &params.self_signed(&key).expect("signed"), &key)
+    }
+
+    fn of(params: &CertificateParams, made: &rcgen::Certificate, key: &KeyPair) -> Made {
+        Made {
+            certificate: made.der().clone(),
+            pem: made.pem(),
+            key: key.serialize_pem(),
+            until: params.not_after.unix_timestamp(),
+        }
     }
 
     /// Puts both into files, over those of another.
@@ -59,10 +73,91 @@ impl Made {
     }
 }
 
+/// An authority that signs certificates.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Authority {
+        Authority::called("An authority of the tests")
+    }
+
+    pub(crate) fn called(name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("signed"))
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for `localhost`, good from so many days from now until so many.
+    pub(crate) fn signs(&self, from: i64, until: i64) -> Made {
+        let mut params = for_localhost();
+        good(&mut params, from, until);
+        let key = KeyPair::generate().expect("a key");
+        Made::of(&params, &params.signed_by(&key, &self.0).expect("signed"), &key)
+    }
+}
+
+fn for_localhost() -> CertificateParams {
+    CertificateParams::new(["localhost".to_owned()]).expect("a name")
+}
+
+/// From so many days from now until so many and a half.
+fn good(params: &mut CertificateParams, from: i64, until: i64) {
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let now = SystemTime::now();
+    let moved = |days: i64| match u32::try_from(days) {
+        Ok(later) => now + day * later,
+        Err(_) => now - day * u32::try_from(-days).expect("days"),
+    };
+    params.not_before = moved(from).into();
+    let half = if until >= 0 { day / 2 } else { std::time::Duration::ZERO };
+    params.not_after = (moved(until) + half).into();
+}
+
 /// The lines of a configuration that name these files.
 pub(crate) fn lines(files: &[PathBuf; 2]) -> String {
     let [certificate, key] = files.each_ref().map(|path| path.display().to_string());
     format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
+}
+
+/// What a client says first, by which a server can tell that it speaks TLS.
+fn client_hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut session = rustls::ClientConnection::new(Arc::new(config), name).expect("a session");
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).expect("it is written");
+    hello
+}
+
+/// Whether a server goes into the handshake of TLS on this connection, or closes it.
+pub(crate) fn begins(mut stream: TcpStream, before: &[u8]) -> bool {
+    let said = [before, &client_hello()].concat();
+    // What is closed may be reset while this is sent.
+    let _ = stream.write_all(&said);
+    let mut first = [0];
+    match stream.read(&mut first) {
+        Ok(1) => {
+            assert_eq!(first, [22], "a record of the handshake");
+            true
+        }
+        Ok(_) => false,
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+            false
+        }
+    }
 }
 
 /// What was agreed on in a handshake.

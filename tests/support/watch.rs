@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::server::{Server, resident};
-use super::{PATIENCE, until};
+use super::until;
 
 /// Exchanges that are looked at before and after, and at least during.
 const EXCHANGES: u64 = 40;
 /// Between two exchanges.
 const PAUSE: Duration = Duration::from_millis(4);
+/// The most that one of a hundred exchanges may take during an attack. On two cores, which the attacker and the server
+/// share with other tests, the slowest of the attacks makes it an eighth of that.
+const MOST: Duration = Duration::from_secs(1);
 
-/// Before, during and after an attack. How long the healthy pair's exchanges took is printed and loosely bounded.
+/// Before, during and after an attack. How long the healthy pair's exchanges took is printed and bounded.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// The most memory that the server had, in KiB.
@@ -29,7 +32,7 @@ impl Report {
 }
 
 /// Attacks a server while a healthy pair goes on, and prints what came of it. The pair must miss nothing and never wait
-/// for seconds; how long it waits on a machine that is busy with the attack itself says little.
+/// for a second; how long it waits below that, on a machine that is busy with the attack itself, says little.
 #[track_caller]
 pub(crate) fn under(server: &Server, name: &str, attack: impl FnOnce()) -> Report {
     let phase = Arc::new(AtomicUsize::new(0));
@@ -79,7 +82,7 @@ pub(crate) fn under(server: &Server, name: &str, attack: impl FnOnce()) -> Repor
             std::io::stderr(),
             "{name}: before, during, after: p99 {p99:.1?}, resident {resident:?} KiB"
         );
-        assert!(p99[1] < PATIENCE / 4, "{name}: healthy clients waited for {:?}", p99[1]);
+        assert!(p99[1] < MOST, "{name}: healthy clients waited for {:?}", p99[1]);
         Report { resident }
     })
 }

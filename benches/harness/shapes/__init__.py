@@ -1,6 +1,6 @@
 """What is measured, by group: `SHAPES=throughput,latency` selects some, and so do the names of single shapes."""
 
-from . import api, growth, latency, memory, throughput, workers
+from . import api, growth, latency, memory, throughput, tls, workers
 
 GROUPS = {
     "throughput": throughput.shapes,
@@ -9,6 +9,7 @@ GROUPS = {
     "slow-reader": latency.slow_reader,
     "handshakes": memory.handshakes,
     "memory": memory.shapes,
+    "tls": tls.shapes,
     "subscribers": growth.subscribers,
     "channels": growth.channels,
     "sizes": growth.sizes,

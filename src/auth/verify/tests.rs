@@ -137,6 +137,9 @@ fn claims_of_a_wrong_type_or_standing_twice_are_named() {
         (br#"{"read":["a"],}"#, NotAnObject),
         (br#"{"exp":1e999}"#, NotAnObject),
         (b"{\"read\":[\"\xFF\"]}", NotAnObject),
+        (b"{\"read\":[\"a\nb\"]}", NotAnObject),
+        (b"{\"sub\":\"a\0\"}", NotAnObject),
+        (b"{\"x\ty\":1}", NotAnObject),
         (b"{\"x\":\"\xED\xA0\x80\"}", NotAnObject),
     ];
     for (claims, error) in cases {
@@ -364,8 +367,10 @@ fn a_huge_token_is_judged_like_any_other() {
     assert_eq!(judge(&token), Err(AuthError::TooManyChannels));
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000));
     assert!(judge(&with_claims(deep)).is_ok());
-    let deep = format!("{{\"read\":{}", "[".repeat(50_000));
+    let deep = format!("{{\"read\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(judge(&with_claims(deep)), Err(AuthError::WrongType(Claim::Read)));
+    let open = format!("{{\"read\":{}", "[".repeat(50_000));
+    assert_eq!(judge(&with_claims(open)), Err(AuthError::NotAnObject));
     assert_eq!(judge(&"A".repeat(1 << 20)), Err(AuthError::Malformed));
     assert_eq!(judge(&".".repeat(1 << 20)), Err(AuthError::Malformed));
     assert_eq!(judge(&format!("{}.e30.AAAA", "A".repeat(1 << 20))), Err(AuthError::Malformed));

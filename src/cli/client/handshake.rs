@@ -23,6 +23,7 @@ use super::credentials::Token;
 use super::look_up::look_up;
 use super::server::{Place, Server};
 use super::session::{self, Receiving, Sending};
+use super::trust::Fault;
 use crate::cli::escape::escaped;
 use crate::cli::failure::Failure;
 
@@ -32,6 +33,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// What is read of a refusal, in bytes; servers say it in one line.
 const REFUSAL: usize = 4096;
+
+/// Why a server could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::cli) enum Unreachable {
+    /// Nobody is there.
+    #[error("{0}")]
+    Socket(#[from] std::io::Error),
+    /// Somebody is, and not by TLS as we want it.
+    #[error("{0}")]
+    Tls(#[from] Fault),
+}
 
 pub(in crate::cli) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
@@ -49,7 +61,13 @@ pub(super) async fn open(server: &Server, token: &Token) -> Result<(Sending, Rec
 
 async fn upgrade(server: &Server, token: &Token) -> Result<(Sending, Receiving), Failure> {
     let failed = |error: &dyn std::error::Error| unavailable(server, &error.to_string());
-    let socket = connect(server).await.map_err(|error| failed(&error))?;
+    let socket = match connect(server).await {
+        Ok(socket) => socket,
+        Err(Unreachable::Socket(error)) => return Err(failed(&error)),
+        Err(Unreachable::Tls(fault)) => {
+            return Err(Failure::Unavailable(format!("cannot connect to {server}: {fault}")));
+        }
+    };
     let key = generate_key();
     let request = request(server, token, &key)?;
     let io = TokioIo::new(socket);
@@ -73,13 +91,16 @@ async fn upgrade(server: &Server, token: &Token) -> Result<(Sending, Receiving),
 /// Connects, and asks nothing yet.
 ///
 /// # Errors
-/// Where nobody listens.
-pub(in crate::cli) async fn connect(server: &Server) -> std::io::Result<Box<dyn Socket>> {
+/// Where nobody listens, or not by TLS as we want it.
+pub(in crate::cli) async fn connect(server: &Server) -> Result<Box<dyn Socket>, Unreachable> {
     let mut socket = connect_plainly(server).await?;
     if server.wants_proxy_header {
         socket.write_all(LOCAL).await?;
     }
-    Ok(socket)
+    Ok(match &server.security {
+        Some(security) => Box::new(security.begin(socket).await?),
+        None => socket,
+    })
 }
 
 async fn connect_plainly(server: &Server) -> std::io::Result<Box<dyn Socket>> {

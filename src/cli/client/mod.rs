@@ -10,6 +10,7 @@ mod look_up;
 mod resolver;
 mod server;
 mod session;
+mod trust;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -28,14 +29,20 @@ pub(super) use session::{Receiving, Sending, close};
 
 pub(super) use credentials::Token;
 
+/// At its own listener the configuration knows the certificate.
+pub(super) const CA_ALONE: &str = "--ca is for a server that a URL names; add --url wss://HOST";
+
 /// Which server, and with which token.
 #[derive(Debug, clap::Args)]
 pub(super) struct Client {
-    /// ws://HOST:PORT or unix:/PATH [default: $PHILOTE_URL, else the configuration's first listener]
+    /// ws://HOST:PORT, wss://HOST, unix:/PATH [default: $PHILOTE_URL, else the first of listen]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// File with the token, or - [default: $PHILOTE_TOKEN, else one for a minute is made with the
-    /// configuration's secret]
+    /// Trust the signers in this file, not the system's
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    ca: Option<PathBuf>,
+    /// File with the token, or - [default: $PHILOTE_TOKEN, else one made by the configuration, for a
+    /// minute]
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     token_file: Option<PathBuf>,
     /// Say on standard error what is done
@@ -115,7 +122,8 @@ impl Client {
             loaded = Some(configuration.load()?);
         }
         let server = match (&url, &loaded) {
-            (Some(url), _) => Server::of_http(url)?,
+            (Some(url), _) => Server::parse(url)?.trusting(self.ca.as_deref())?,
+            (None, Some(_)) if self.ca.is_some() => return Err(Failure::Usage(CA_ALONE.into())),
             (None, Some(loaded)) => Server::of(&loaded.config)?,
             (None, None) => return Err(Failure::Internal("nothing says which server".into())),
         };

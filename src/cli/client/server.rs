@@ -1,16 +1,19 @@
-//! Owns [`Server`]: where a client connects to, from a URL or from the configuration.
+//! Owns [`Server`]: where a client connects to, from a URL or from the configuration, and whether under TLS.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper::Uri;
+use rustls::pki_types::ServerName;
 
+use super::trust::{Security, Trust};
 use crate::cli::failure::Failure;
 use crate::config::{Config, ListenAddress};
 
-/// The port of `ws:` (RFC 6455, section 3).
+/// The ports of `ws:` and `wss:` (RFC 6455, section 3).
 const WS_PORT: u16 = 80;
+const WSS_PORT: u16 = 443;
 
 /// A server. `Display` names it without what stands behind its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(in crate::cli) struct Server {
     pub(super) path: String,
     /// Whether it wants the header of the PROXY protocol first.
     pub(super) wants_proxy_header: bool,
+    /// TLS, under which everything else goes, where it speaks that.
+    pub(super) security: Option<Box<Security>>,
 }
 
 /// How it is reached.
@@ -50,19 +55,15 @@ impl Server {
             return Ok(Self::unix(path.into()));
         }
         let Ok(uri) = url.parse::<Uri>() else {
-            return usage("is malformed; write ws://HOST:PORT");
+            return usage("is malformed; write ws://HOST:PORT or wss://HOST");
         };
-        match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("ws") => {}
-            Some("wss") => {
-                return usage(
-                    "asks for TLS, which this client does not speak; write ws://HOST:PORT",
-                );
-            }
-            _ => return usage("does not begin with ws://; write ws://HOST:PORT"),
-        }
+        let is_secure = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
+            _ => return usage("begins with none of ws://, wss://, http://, https:// and unix:/"),
+        };
         let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
-            return usage("names no host; write ws://HOST:PORT");
+            return usage("names no host; write ws://HOST:PORT or wss://HOST");
         };
         if authority.as_str().contains('@') {
             return usage("holds a name before the host, which means nothing here; leave it out");
@@ -71,9 +72,10 @@ impl Server {
         if uri.query().is_some_and(|query| query.split('&').any(is_token)) {
             return usage("holds a token, which others can see; use --token-file or PHILOTE_TOKEN");
         }
+        let default_port = if is_secure { WSS_PORT } else { WS_PORT };
         let port = match (authority.port(), uri.port_u16()) {
-            (None, _) if authority.as_str().ends_with(':') => WS_PORT,
-            (None, None) if authority.as_str() == host => WS_PORT,
+            (None, _) if authority.as_str().ends_with(':') => default_port,
+            (None, None) if authority.as_str() == host => default_port,
             (_, Some(port)) if port > 0 => port,
             _ => return usage("has a port that is none; write 1 to 65535"),
         };
@@ -82,26 +84,34 @@ impl Server {
             Ok(ip) => Place::Addresses(vec![SocketAddr::new(ip, port)]),
             Err(_) => Place::Name(bare.into(), port),
         };
+        let security = match ServerName::try_from(bare.to_owned()) {
+            Ok(name) if is_secure => Some(Box::new(Security { name, trust: Trust::System })),
+            Err(_) if is_secure => return usage("names a host that no certificate can be for"),
+            _ => None,
+        };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
             place,
             host: authority.as_str().into(),
             path: path.into(),
             wants_proxy_header: false,
+            security,
         })
     }
 
-    /// The same, where `http://` is written for `ws://`.
+    /// The same server, whose certificate rests on those in this file, where one is named.
     ///
     /// # Errors
-    /// Likewise.
-    pub(in crate::cli) fn of_http(url: &str) -> Result<Self, Failure> {
-        match url.get(..7) {
-            Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {
-                Self::parse(&format!("ws://{}", &url[7..]))
-            }
-            _ => Self::parse(url),
-        }
+    /// [`Failure::Usage`] where the URL asks for no TLS, and where the file holds no certificate;
+    /// [`Failure::NotPermitted`] where it cannot be read.
+    pub(in crate::cli) fn trusting(mut self, file: Option<&Path>) -> Result<Self, Failure> {
+        let Some(file) = file else { return Ok(self) };
+        let Some(security) = &mut self.security else {
+            let what = "--ca is for a server that speaks TLS; write wss:// or https:// in the URL";
+            return Err(Failure::Usage(what.into()));
+        };
+        security.trust = Trust::in_file(file)?;
+        Ok(self)
     }
 
     /// The first listener of a configuration, of those that are neither for TLS nor for proxies alone where there are others;
@@ -116,10 +126,18 @@ impl Server {
             .min_by_key(|other| (other.preamble().tls, other.preamble().proxy));
         let Some(first) = first else { return Err(cannot_tell("nothing is listened on")) };
         let wants_proxy_header = first.preamble().proxy;
+        let security = match &config.tls.identity {
+            Some(identity) if first.preamble().tls => {
+                let own = identity.certificate().clone();
+                let name = IpAddr::V4(Ipv4Addr::LOCALHOST).into();
+                Some(Box::new(Security { name, trust: Trust::Own(own) }))
+            }
+            _ => None,
+        };
         let (address, ipv6only) = match first {
             ListenAddress::Tcp { address, ipv6only, .. } => (address, ipv6only),
             ListenAddress::Unix { path, .. } => {
-                return Ok(Self { wants_proxy_header, ..Self::unix(path) });
+                return Ok(Self { wants_proxy_header, security, ..Self::unix(path) });
             }
         };
         if address.port() == 0 {
@@ -140,6 +158,7 @@ impl Server {
             place: Place::Addresses(addresses),
             path: "/".into(),
             wants_proxy_header,
+            security,
         })
     }
 
@@ -154,6 +173,7 @@ impl Server {
             host: "localhost".into(),
             path: "/".into(),
             wants_proxy_header: false,
+            security: None,
         }
     }
 }
@@ -166,7 +186,10 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Unix(path) => write!(f, "unix:{}", path.display()),
-            Place::Addresses(_) | Place::Name(..) => write!(f, "ws://{}", self.host),
+            Place::Addresses(_) | Place::Name(..) => {
+                let scheme = if self.security.is_some() { "wss" } else { "ws" };
+                write!(f, "{scheme}://{}", self.host)
+            }
         }
     }
 }
@@ -183,7 +206,8 @@ mod tests {
             Place::Name(name, port) => format!("{name} {port}"),
             Place::Unix(path) => path.display().to_string(),
         };
-        format!("{place} | {} | {}", server.host, server.path)
+        let name = server.security.map(|security| format!(" | {}", security.name.to_str()));
+        format!("{place} | {} | {}{}", server.host, server.path, name.unwrap_or_default())
     }
 
     #[test]
@@ -193,6 +217,14 @@ mod tests {
             ("ws://[::1]:6380/", "[[::1]:6380] | [::1]:6380 | /"),
             ("ws://localhost", "localhost 80 | localhost | /"),
             ("WS://Example.org:81/a/b?c=d", "Example.org 81 | Example.org:81 | /a/b?c=d"),
+            ("http://localhost:81", "localhost 81 | localhost:81 | /"),
+            ("wss://example.org", "example.org 443 | example.org | / | example.org"),
+            (
+                "HTTPS://example.org:8443/a",
+                "example.org 8443 | example.org:8443 | /a | example.org",
+            ),
+            ("wss://192.0.2.1", "[192.0.2.1:443] | 192.0.2.1 | / | 192.0.2.1"),
+            ("wss://[::1]:1", "[[::1]:1] | [::1]:1 | / | ::1"),
             ("unix:/run/p.sock", "/run/p.sock | localhost | /"),
         ];
         for (url, expected) in cases {
@@ -204,8 +236,9 @@ mod tests {
     fn a_url_that_means_something_else_is_refused_and_not_repeated() {
         let urls = [
             "localhost:6380",
-            "http://secret",
-            "wss://secret",
+            "ftp://secret",
+            "wss://sec_ret-/secret",
+            "wss://user:secret@host",
             "ws://",
             "ws:///secret",
             "secret",

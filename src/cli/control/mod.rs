@@ -191,6 +191,12 @@ impl Told {
         let status = self.0.status;
         let reason = match serde_json::from_slice::<Fault>(&self.0.body) {
             Ok(fault) => escaped(&fault.reason).into_owned(),
+            // Asked without TLS where there is TLS, most likely: the answer says so.
+            Err(_) if status == StatusCode::BAD_REQUEST => {
+                let text = self.text();
+                let line = escaped(text.lines().next().unwrap_or_default());
+                return Err(Failure::Unavailable(format!("it answers 400: {line}")));
+            }
             Err(_) => format!("it answers {status}"),
         };
         Err(match status {

@@ -33,7 +33,8 @@ pub(super) static KEYS: &[Key] = &[
         reload: Reload::AtOnce,
         doc: "Handshakes of one address, or /64, in a second; after a silence so many may come at once. \
               More are answered 429 before their token is looked at. Requests to /api whose token is \
-              refused count too.",
+              refused count too. With TLS it is the handshake of that which counts, and one too many is \
+              closed before it.",
     },
     Key {
         path: "limits.max_pending",

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::task::yield_now;
 use uuid::Uuid;
@@ -16,26 +16,26 @@ use uuid::Uuid;
 use crate::protocol::decode_string;
 
 /// The most messages of one request: what its answer and its receipts take is bounded by it.
-pub(super) const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
 /// Bytes that are read in one turn.
 const A_TURN: usize = 64 * 1024;
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Item<'a> {
+pub(crate) struct Item<'a> {
     /// The channel's name, lone surrogates replaced by U+FFFD.
-    pub(super) channel: Cow<'a, str>,
+    pub(crate) channel: Cow<'a, str>,
     /// The data as JSON text; empty where it is the empty string, null or absent.
-    pub(super) data: &'a str,
+    pub(crate) data: &'a str,
     /// Who does not hear it.
-    pub(super) exclude: Option<Uuid>,
+    pub(crate) exclude: Option<Uuid>,
     /// Bytes of its JSON text.
-    pub(super) length: usize,
+    pub(crate) length: usize,
 }
 
 /// How the body is written, and so how the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// One object.
     Object,
     /// An array of objects.
@@ -46,7 +46,7 @@ pub(super) enum Form {
 
 /// What is wrong with a body, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// More messages than [`MOST`].
     TooMany,
     /// Something else.
@@ -62,7 +62,7 @@ pub(super) enum Fault {
 ///
 /// # Errors
 /// The first fault.
-pub(super) async fn parse(body: &[u8], lines: bool) -> Result<(Form, Vec<Item<'_>>), Fault> {
+pub(crate) async fn parse(body: &[u8], lines: bool) -> Result<(Form, Vec<Item<'_>>), Fault> {
     let mut reader = Reader { body, at: 0, turn: 0, items: Vec::new() };
     if lines {
         reader.lines().await?;
@@ -286,24 +286,10 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
         self,
         deserializer: D,
     ) -> Result<Self::Value, D::Error> {
-        // As bytes, since a name may hold a lone surrogate, which no string can.
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NameSeed {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_borrowed_bytes<E>(self, name: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(String::from_utf8_lossy(name))
-    }
-
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
-        Ok(String::from_utf8_lossy(name).into_owned().into())
+        // As it stands, since a name may hold a lone surrogate, which no string can. As bytes it could hold control
+        // characters, which serde_json lets pass there and JSON does not have.
+        let literal = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(decode_string(literal).unwrap_or_default())
     }
 }
 
@@ -355,11 +341,12 @@ mod tests {
     #[tokio::test]
     async fn a_fault_is_told_with_its_pointer() {
         let good = r#"{"channel":"a","data":"x"}"#;
-        let cases: [(String, bool, &str, &str); 26] = [
+        let cases: [(String, bool, &str, &str); 27] = [
             (String::new(), false, "", "it ends too early: line 1, column 1"),
             ("hello".into(), false, "", "not JSON: line 1, column 1"),
             ("\"a\"".into(), false, "", "a message is an object"),
             ("7".into(), false, "", "a message is an object"),
+            ("{\"a\nb\":1}".into(), false, "", "not JSON: line "),
             (format!("{good} x"), false, "", "something follows the end: line 1, column 28"),
             (format!("{good}{good}"), false, "", "something follows the end: line 1, column 27"),
             (format!("[{good}]]"), false, "", "something follows"),

@@ -9,7 +9,7 @@ pub mod channels;
 pub mod connections;
 mod content;
 mod info;
-mod items;
+pub(crate) mod items;
 mod page;
 mod publish;
 mod query;
