@@ -228,7 +228,13 @@ fn taken(world: &World, loaded: &Loaded) {
         let again = World {
             toml: shown.clone().into_bytes(),
             env_file: None,
-            environment: Vec::new(),
+            // What is derived from it is a default, and not shown here.
+            environment: world
+                .environment
+                .iter()
+                .filter(|(name, _)| name == "RUNTIME_DIRECTORY")
+                .cloned()
+                .collect(),
             other: world.other.clone(),
             may_show: true,
         };

@@ -139,11 +139,13 @@ fn present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
 
 fn signed_with(header: &str) -> Result<SignedWith, AuthError> {
     let json = decode(header)?;
+    // What is ignored has to be text as well (RFC 7515, section 3); serde would not look at it.
+    let json = std::str::from_utf8(&json).map_err(|_| AuthError::Malformed)?;
     // serde would read an array as the header's members in their order.
-    if json.trim_ascii_start().first() != Some(&b'{') {
+    if !json.trim_ascii_start().starts_with('{') {
         return Err(AuthError::Malformed);
     }
-    let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| AuthError::Malformed)?;
+    let header: Header<'_> = serde_json::from_str(json).map_err(|_| AuthError::Malformed)?;
     if header.crit {
         return Err(AuthError::Critical);
     }

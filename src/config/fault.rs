@@ -81,9 +81,9 @@ impl fmt::Display for Origin {
                 write!(f, "{}:{line}:{column}", path.display())
             }
             Self::EnvFile { path, position: Position { line, column }, variable } => {
-                write!(f, "{}:{line}:{column} {variable}", path.display())
+                write!(f, "{}:{line}:{column} {}", path.display(), shown(variable))
             }
-            Self::Environment { variable } => write!(f, "environment {variable}"),
+            Self::Environment { variable } => write!(f, "environment {}", shown(variable)),
         }
     }
 }
@@ -136,14 +136,19 @@ impl fmt::Display for Warning {
     }
 }
 
+/// A name can be anything but `=`, line breaks and escapes of a terminal included.
+fn shown(variable: &str) -> impl fmt::Display {
+    variable.escape_debug()
+}
+
 fn line(f: &mut fmt::Formatter<'_>, origin: &Origin, key: Option<&str>, text: &str) -> fmt::Result {
     match origin {
         Origin::Default => {}
         Origin::File { .. } => write!(f, "{origin}: ")?,
         Origin::EnvFile { path, position: Position { line, column }, variable } => {
-            write!(f, "{}:{line}:{column}: {variable}: ", path.display())?;
+            write!(f, "{}:{line}:{column}: {}: ", path.display(), shown(variable))?;
         }
-        Origin::Environment { variable } => write!(f, "environment: {variable}: ")?,
+        Origin::Environment { variable } => write!(f, "environment: {}: ", shown(variable))?,
     }
     match key {
         // The variable stands for the key.

@@ -185,7 +185,7 @@ fn a_worker_that_panics_ends_the_process_with_70_so_that_it_is_started_anew_as_a
     let server = Server::start();
     let mut clients: Vec<Client> = (0..4).map(|_| server.subscriber(&["c"])).collect();
     clients.iter_mut().for_each(Client::round_trip);
-    Held::workers(&server, &[1]).fail(&server);
+    Held::idle_workers(&server, &[1]).fail();
     let ended = server.ended();
     assert_eq!(ended.status.code(), Some(70), "{}; log:\n{}", ended.status, ended.log);
     let said = |event: &str| ended.log.lines().filter(|line| line.contains(event)).count();

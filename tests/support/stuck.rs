@@ -59,6 +59,23 @@ impl Held {
         Held { threads, _here: PhantomData }
     }
 
+    /// Holds these workers where they wait for events, as they do unless there is something to do.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn idle_workers(server: &Server, numbers: &[usize]) -> Held {
+        let waits = |thread: &Pid| {
+            let registers = ptrace::getregs(*thread).expect("its registers");
+            registers.orig_rax == libc::SYS_epoll_wait as u64
+        };
+        let mut held = None;
+        until("the workers wait for events", || {
+            let now = Self::workers(server, numbers);
+            // Those that do something else are let go.
+            held = now.threads.iter().all(waits).then_some(now);
+            held.is_some()
+        });
+        held.expect("they are held")
+    }
+
     /// Waits until the process of these threads has been ended around them. Until they are looked
     /// after here it is not seen to end.
     pub(crate) fn until_killed(mut self) {
@@ -91,13 +108,12 @@ impl Held {
         }
     }
 
-    /// Has their wait for events, in which an idle worker is, end with an error that it never has: a bad descriptor.
+    /// Has the wait for events of [idle workers](Held::idle_workers) end with an error that it never has: a bad descriptor.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn fail(self, _: &Server) {
+    pub(crate) fn fail(self) {
         const EBADF: i64 = 9;
         for thread in &self.threads {
             let mut registers = ptrace::getregs(*thread).expect("its registers");
-            assert_eq!(registers.orig_rax, libc::SYS_epoll_wait as u64, "it waits for events");
             registers.rax = (-EBADF) as u64;
             // It is not begun anew.
             registers.orig_rax = u64::MAX;

@@ -239,6 +239,8 @@ fn headers_that_ask_for_anything_else_are_refused() {
     for (header, error) in cases {
         assert_eq!(judge(&forge(header, "{}", SECRET)), Err(error), "{header}");
     }
+    let not_text = b"{\"alg\":\"HS256\",\"typ\":\"J\xffWT\"}";
+    assert_eq!(judge(&forge(not_text, "{}", SECRET)), Err(Malformed));
     for header in [
         r#"{"alg":"HS256","typ":"at+jwt","kid":"../../x","jku":"http://x","x":1}"#,
         r#" {"\u0061lg":"HS\u003256"}"#,

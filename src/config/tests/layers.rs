@@ -169,6 +169,7 @@ fn an_unknown_variable_is_a_warning_and_what_kubernetes_injects_is_nothing() {
         ("PHILOTE_PORT_6380_TCP_ADDR", "10.0.0.1"),
         ("PHILOTE_SERVICE_HOST", "10.0.0.1"),
         ("PHILOTE_SERVICE_PORT_WS", "6380"),
+        ("PHILOTE_NONSENSE\n\u{1b}[2J", "x"),
         ("PHILOTE_URL", "ws://x"),
         ("PHILOTE_TOKEN", "x"),
         ("PHILOTE_CONTROL", "/x"),
@@ -184,6 +185,7 @@ fn an_unknown_variable_is_a_warning_and_what_kubernetes_injects_is_nothing() {
             "environment: PHILOTE_LIMITS_MAX_CONECTIONS: unknown variable, it changes nothing; did \
              you mean PHILOTE_LIMITS_MAX_CONNECTIONS?",
             "environment: PHILOTE_NONSENSE: unknown variable, it changes nothing; take it out",
+            "environment: PHILOTE_NONSENSE\\n\\u{1b}[2J: unknown variable, it changes nothing; take it out",
         ]
     );
     // The env file is read by nobody else, so every name in it is meant for us.
