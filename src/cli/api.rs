@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::client::{Server, given_token};
 use super::control::{Control, SOON, Told};
+use super::door::Door;
 use super::failure::Failure;
 use super::request::{self, Question};
 
@@ -32,16 +33,19 @@ impl Api {
     /// # Errors
     /// Where no server answers, or it has something against it.
     pub(super) fn ask(&self, question: Question) -> Result<Told, Failure> {
-        let Some(url) = &self.url else {
-            return request::run(self.control.ask(&question, SOON));
-        };
+        let door = self.door()?;
+        request::run(door.ask(question, SOON))
+    }
+
+    /// Which server, with the token for it. Both are read here and once, since standard input cannot be read again.
+    fn door(&self) -> Result<Door<'_>, Failure> {
+        let Some(url) = &self.url else { return Ok(Door::Control(&self.control)) };
         let server = Server::parse(url)?.trusting(self.ca.as_deref())?;
         let token = given_token(self.token_file.as_deref())?.ok_or_else(|| {
             let what = "a listener wants a token; use --token-file or PHILOTE_TOKEN";
             Failure::Usage(what.into())
         })?;
-        let question = question.with_token(token.as_str())?;
-        request::run(request::at(&server, &question, SOON))
+        Ok(Door::Listener(server, token))
     }
 
     /// Reads every page of a list and hands it on. `next` says what the next one begins behind.
@@ -55,6 +59,7 @@ impl Api {
         next: impl Fn(&P) -> Option<String>,
         mut each: impl FnMut(P) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let door = self.door()?;
         let mut after = None;
         loop {
             let mut query = form_urlencoded::Serializer::new(String::new());
@@ -64,7 +69,7 @@ impl Api {
                 query.extend_pairs(value.map(|value| (name, value)));
             }
             let question = Question::new(Method::GET, format!("{path}?{}", query.finish()));
-            let page: P = self.ask(question)?.read()?;
+            let page: P = request::run(door.ask(question, SOON))?.read()?;
             after = next(&page);
             each(page)?;
             if after.is_none() {

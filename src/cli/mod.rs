@@ -15,6 +15,7 @@ mod connections;
 mod console;
 mod control;
 mod disconnect;
+mod door;
 mod drain;
 mod escape;
 mod exit_codes;

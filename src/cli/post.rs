@@ -6,22 +6,13 @@ use hyper::Method;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::client::{Server, Token};
-use super::control::{Control, Told};
+use super::door::Door;
 use super::escape::escaped;
 use super::failure::Failure;
-use super::request::{self, Question};
+use super::request::Question;
 
 /// How long the server may take: it waits for every worker.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Where it is asked.
-pub(super) enum Door<'a> {
-    /// At the control socket.
-    Control(&'a Control),
-    /// At a listener, with a token.
-    Listener(Server, Token),
-}
 
 #[derive(Serialize)]
 struct Message<'a> {
@@ -60,7 +51,7 @@ pub(super) async fn post(
     }
     let question = Question::new(Method::POST, "/api/publish");
     let question = question.with_body("application/x-ndjson", body);
-    let told = ask(door, question).await?.text();
+    let told = door.ask(question, PATIENCE).await?.text();
     let understood = |line| {
         serde_json::from_str::<Outcome>(line).map_err(|error| {
             Failure::Internal(format!("the server's answer is not understood: {error}"))
@@ -74,14 +65,4 @@ pub(super) async fn post(
             }
         })
         .collect()
-}
-
-async fn ask(door: &Door<'_>, question: Question) -> Result<Told, Failure> {
-    match door {
-        Door::Control(control) => control.ask(&question, PATIENCE).await,
-        Door::Listener(server, token) => {
-            let question = question.with_token(token.as_str())?;
-            request::at(server, &question, PATIENCE).await
-        }
-    }
 }

@@ -8,10 +8,11 @@ use uuid::Uuid;
 use super::client::{self, Client, Needs};
 use super::configuration::Configuration;
 use super::control::Control;
+use super::door::Door;
 use super::failure::Failure;
 use super::lines::Lines;
 use super::output;
-use super::post::{Door, post};
+use super::post::post;
 use super::request;
 
 #[derive(Debug, clap::Args)]

@@ -291,6 +291,15 @@ fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
     // More than one page.
     let many: Vec<_> = (0..1100).map(|_| steered.server.subscriber(&["many"])).collect();
     assert_eq!(found(&["--channel", "many"]), 1100);
+    // With a token that is there to be read but once.
+    let input = steered.dir.write("token", &token(r#"{"manage":true}"#));
+    let url = format!("http://{}/", steered.server.address());
+    let words = ["connections", "--json", "--channel", "many", "--token-file", "-", "--url", &url];
+    let listed = philote(&words).stdin(fs::File::open(input).expect("a file")).output();
+    let listed = listed.expect("it runs");
+    assert!(listed.status.success(), "{listed:?}");
+    let list: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(list.as_array().map(Vec::len), Some(1100));
     drop(many);
 }
 

@@ -16,7 +16,7 @@ const WS_PORT: u16 = 80;
 const WSS_PORT: u16 = 443;
 
 /// A server. `Display` names it without what stands behind its host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::cli) struct Server {
     pub(super) place: Place,
     /// The header `Host`.
@@ -85,7 +85,7 @@ impl Server {
             Err(_) => Place::Name(bare.into(), port),
         };
         let security = match ServerName::try_from(bare.to_owned()) {
-            Ok(name) if is_secure => Some(Box::new(Security { name, trust: Trust::System })),
+            Ok(name) if is_secure => Some(Box::new(Security::new(name, Trust::System))),
             Err(_) if is_secure => return usage("names a host that no certificate can be for"),
             _ => None,
         };
@@ -110,7 +110,7 @@ impl Server {
             let what = "--ca is for a server that speaks TLS; write wss:// or https:// in the URL";
             return Err(Failure::Usage(what.into()));
         };
-        security.trust = Trust::in_file(file)?;
+        **security = Security::new(security.name.clone(), Trust::in_file(file)?);
         Ok(self)
     }
 
@@ -130,7 +130,7 @@ impl Server {
             Some(identity) if first.preamble().tls => {
                 let own = identity.certificate().clone();
                 let name = IpAddr::V4(Ipv4Addr::LOCALHOST).into();
-                Some(Box::new(Security { name, trust: Trust::Own(own) }))
+                Some(Box::new(Security::new(name, Trust::Own(own))))
             }
             _ => None,
         };

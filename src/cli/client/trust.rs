@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -26,11 +26,13 @@ use crate::config::{date, validity};
 const LONGEST: u64 = 1 << 20;
 
 /// TLS with one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::cli) struct Security {
     /// What its certificate has to be for.
     pub(super) name: ServerName<'static>,
-    pub(super) trust: Trust,
+    trust: Trust,
+    /// Made of these for the first connection: whom a machine trusts is hundreds of certificates.
+    config: OnceLock<Arc<ClientConfig>>,
 }
 
 /// Whose certificate counts.
@@ -100,6 +102,19 @@ impl Trust {
         };
         Ok(Verifier { chains, exact, any_name: matches!(self, Trust::Own(_)), provider })
     }
+
+    fn client_config(&self) -> Result<Arc<ClientConfig>, Fault> {
+        let verifier = self.verifier()?;
+        let config = ClientConfig::builder_with_provider(verifier.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Fault(format!("TLS cannot be had: {error}")))?;
+        let mut config = config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -113,6 +128,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Security {
+    /// Nothing is read yet.
+    pub(super) fn new(name: ServerName<'static>, trust: Trust) -> Security {
+        Security { name, trust, config: OnceLock::new() }
+    }
+
     /// Does the client's part of the handshake.
     ///
     /// # Errors
@@ -121,16 +141,14 @@ impl Security {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let verifier = self.trust.verifier()?;
-        let config = ClientConfig::builder_with_provider(verifier.provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Fault(format!("TLS cannot be had: {error}")))?;
-        let mut config = config
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let connector = TlsConnector::from(Arc::new(config));
+        let config = match self.config.get() {
+            Some(config) => config.clone(),
+            None => {
+                let made = self.trust.client_config()?;
+                self.config.get_or_init(|| made).clone()
+            }
+        };
+        let connector = TlsConnector::from(config);
         let begun = connector.connect(self.name.clone(), socket).await;
         begun.map_err(|error| Fault(self.why(&error)))
     }
