@@ -1,5 +1,6 @@
 //! What the fuzz targets reach and nobody else may: readers of what peers say that have no name outside the crate.
-//! Built with `--cfg fuzzing` alone. Owns nothing, decides nothing: each is the one that the server itself calls.
+//! Built with `--cfg fuzzing` alone. Owns nothing, decides nothing: each is the one that the server itself calls; and [`masked`],
+//! which its clients would.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -10,11 +11,17 @@ use hyper::HeaderMap;
 use uuid::Uuid;
 
 use crate::connection::Peer;
+use crate::connection::client_frame;
 use crate::connection::close::CloseReason;
 use crate::connection::inbound::{self, OpenMessage, cut};
 use crate::http::api::items;
 use crate::http::forwarding::Forwarding;
 use crate::http::proxy_header;
+
+/// A frame of a client: its first byte, its payload, its mask.
+pub fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    client_frame::masked(first, payload, mask)
+}
 
 /// What a peer says in one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -110,7 +110,8 @@
 //!
 //! # What is deliberately absent
 //!
-//! No history, no acknowledgement, no compression, no cluster. One line of `unsafe`, in `daemon/memory.rs`, and no unbounded channel.
+//! No history, no acknowledgement, no compression, no cluster. One line of `unsafe`, in `daemon/memory.rs`, and no
+//! unbounded channel.
 //!
 //! With `--cfg fuzzing` a module more, `fuzzing`, hands what has no name outside to the targets in `fuzz/`.
 

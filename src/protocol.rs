@@ -108,10 +108,7 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
     type Value = Name;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
-        // As it stands, since a name that is no valid string (a lone surrogate) is ignored like any other. As bytes
-        // it could hold control characters, which serde_json lets pass there and JSON does not have.
-        let literal = <&RawValue>::deserialize(deserializer)?.get();
-        let name = decode_string(literal).unwrap_or_default();
+        let MemberName(name) = MemberName::deserialize(deserializer)?;
         Ok(if name.eq_ignore_ascii_case("channel") {
             Name::Channel
         } else if name.eq_ignore_ascii_case("data") {
@@ -119,6 +116,18 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
         } else {
             Name::Other
         })
+    }
+}
+
+/// The name of a member of a JSON object, whatever it is: one that is no valid string, since it holds a lone surrogate, is a
+/// name like any other. Read as bytes it could also hold control characters, which serde_json lets pass there and JSON does
+/// not have.
+pub(crate) struct MemberName<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for MemberName<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let literal = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self(decode_string(literal).unwrap_or_default()))
     }
 }
 

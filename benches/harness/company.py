@@ -74,9 +74,11 @@ class Watcher:
         """Lists all connections, over and over, in a thread on the given core."""
         thread = threading.Thread(target=self.watch, daemon=True)
         thread.start()
-        yield
-        self.ended.set()
-        thread.join()
+        try:
+            yield
+        finally:
+            self.ended.set()
+            thread.join()
         if self.broke or not self.pages:
             raise Failed(f"listing connections: {self.broke or 'not a page was read'}")
 

@@ -1,23 +1,6 @@
 //! Frames as a client writes and reads them (RFC 6455, section 5.2), by code that is not the server's.
 
-/// A frame of a client.
-pub fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        0..126 => frame.push(0x80 | payload.len() as u8),
-        126..65536 => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-        }
-        _ => {
-            frame.push(0x80 | 127);
-            frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
-}
+pub use philote::fuzzing::masked;
 
 /// The first frame that a server has written: its first byte, its payload, its length. `None` where it is not whole.
 ///

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{AuthError, Claim};
-use crate::protocol::decode_string;
+use crate::protocol::{MemberName, decode_string};
 
 /// What the claims say; `None` for those that are absent or null.
 #[derive(Debug, Default)]
@@ -187,10 +187,8 @@ enum Known {
 
 impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As it stands, since a name that is no valid string (a lone surrogate) is ignored like any other. As bytes
-        // it could hold control characters, which serde_json lets pass there and JSON does not have.
-        let literal = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(Member(match &*decode_string(literal).unwrap_or_default() {
+        let MemberName(name) = MemberName::deserialize(deserializer)?;
+        Ok(Member(match &*name {
             "read" => Known::Claim(Claim::Read),
             "write" => Known::Claim(Claim::Write),
             "api" => Known::Claim(Claim::Api),

@@ -201,24 +201,7 @@ impl Inbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(first: u8, mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match payload.len() {
-            0..126 => frame.push(0x80 | payload.len() as u8),
-            126..65536 => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-            }
-            _ => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(&mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        frame
-    }
+    use crate::connection::client_frame::masked;
 
     #[test]
     fn a_frame_is_cut_at_any_length_whatever_its_mask() {
@@ -226,7 +209,7 @@ mod tests {
         for length in [0, 1, 7, 8, 9, 125, 126, 127, 1000, 65535, 65536, 70_001] {
             let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
             for mask in [[0; 4], [1, 2, 3, 4], [255, 0, 128, 7]] {
-                let mut bytes = frame(0x82, mask, &payload);
+                let mut bytes = masked(0x82, &payload, mask);
                 let whole = bytes.len();
                 bytes.extend_from_slice(b"next");
                 let cut = cut(&mut bytes, &mut None, 100_000).expect("legal");
@@ -240,7 +223,7 @@ mod tests {
 
     #[test]
     fn part_of_a_frame_says_what_is_missing() {
-        let whole = frame(0x81, [9; 4], b"hello");
+        let whole = masked(0x81, b"hello", [9; 4]);
         for length in 0..whole.len() {
             let mut part = whole[..length].to_vec();
             let Ok(Cut::Missing(missing)) = cut(&mut part, &mut None, 100) else {
@@ -254,7 +237,7 @@ mod tests {
     fn fragments_become_one_message_with_control_frames_in_between() {
         let mut open = None;
         let mut cut_one = |first: u8, payload: &[u8]| {
-            let mut bytes = frame(first, [3; 4], payload);
+            let mut bytes = masked(first, payload, [3; 4]);
             match cut(&mut bytes, &mut open, 100) {
                 Ok(Cut::Whole(_, Event::Message { text, payload })) => {
                     format!("{text} {}", String::from_utf8_lossy(&payload))
@@ -299,11 +282,11 @@ mod tests {
     #[test]
     fn the_limit_holds_for_the_sum_of_fragments_and_is_inclusive() {
         let mut open = None;
-        assert!(cut(&mut frame(0x02, [1; 4], &[0; 60]), &mut open, 100).is_ok());
-        assert!(cut(&mut frame(0x00, [1; 4], &[0; 40]), &mut open, 100).is_ok());
-        let mut over = frame(0x80, [1; 4], &[0; 1]);
+        assert!(cut(&mut masked(0x02, &[0; 60], [1; 4]), &mut open, 100).is_ok());
+        assert!(cut(&mut masked(0x00, &[0; 40], [1; 4]), &mut open, 100).is_ok());
+        let mut over = masked(0x80, &[0; 1], [1; 4]);
         assert_eq!(cut(&mut over, &mut open, 100), Err(CloseReason::TooBig));
-        assert!(cut(&mut frame(0x80, [1; 4], &[]), &mut open, 100).is_ok());
-        assert!(cut(&mut frame(0x82, [1; 4], &[0; 100]), &mut None, 100).is_ok());
+        assert!(cut(&mut masked(0x80, &[], [1; 4]), &mut open, 100).is_ok());
+        assert!(cut(&mut masked(0x82, &[0; 100], [1; 4]), &mut None, 100).is_ok());
     }
 }

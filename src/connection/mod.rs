@@ -14,6 +14,8 @@
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod client_frame;
 pub mod close;
 mod closing;
 mod flush;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use super::metrics::process::processor_time;
 
 /// How often the allocator may be asked.
 const EVERY: Duration = Duration::from_secs(15);
@@ -39,12 +39,6 @@ impl GivingBack {
             trim();
         }
     }
-}
-
-/// What all threads have used together.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Returns free pages to the system. Takes milliseconds at most, in which other threads wait that allocate.

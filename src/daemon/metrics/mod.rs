@@ -10,7 +10,7 @@
 pub mod definitions;
 mod exposition;
 mod format;
-mod process;
+pub(super) mod process;
 mod reading;
 
 use std::fmt;

@@ -1,6 +1,8 @@
 //! What the kernel says of this process (proc(5)), with the names that Prometheus's own libraries give it. What it
 //! does not tell is left out.
 
+use std::time::Duration;
+
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -22,10 +24,9 @@ pub(super) struct Process {
 impl Process {
     /// As it is now.
     pub(super) fn now() -> Process {
-        let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let [virtual_size, resident] = memory().map_or([None; 2], |sizes| sizes.map(Some));
         Process {
-            cpu: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9,
+            cpu: processor_time().as_secs_f64(),
             resident,
             virtual_size,
             open_files: open_files(),
@@ -33,6 +34,11 @@ impl Process {
             threads: threads(),
         }
     }
+}
+
+/// What all threads have used together, user and system.
+pub(in crate::daemon) fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// Address space and memory in use, in bytes.

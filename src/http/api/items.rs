@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer as _;
-use serde::de::{Deserialize, DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::task::yield_now;
 use uuid::Uuid;
 
-use crate::protocol::decode_string;
+use crate::protocol::{MemberName, decode_string};
 
 /// The most messages of one request: what its answer and its receipts take is bounded by it.
 pub(crate) const MOST: usize = 10_000;
@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for Members<'_> {
             *fault = Some((member.map(String::from), reason));
             A::Error::custom(reason)
         };
-        while let Some(name) = map.next_key_seed(NameSeed)? {
+        while let Some(MemberName(name)) = map.next_key()? {
             let member = match &*name {
                 "channel" => &mut channel,
                 "data" => &mut data,
@@ -274,22 +274,6 @@ impl<'de> Visitor<'de> for Members<'_> {
             }
         };
         Ok(Item { channel, data, exclude, length: 0 })
-    }
-}
-
-struct NameSeed;
-
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<Self::Value, D::Error> {
-        // As it stands, since a name may hold a lone surrogate, which no string can. As bytes it could hold control
-        // characters, which serde_json lets pass there and JSON does not have.
-        let literal = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(decode_string(literal).unwrap_or_default())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::auth::{Algorithm, Claims, sign};
 use crate::config::Config;
 use crate::connection::Settings;
+use crate::connection::client_frame::masked;
 use crate::connection::relay::Relay;
 use crate::connection::socket::AcceptedSocket;
 use crate::connection::survey::Selection;
@@ -112,21 +113,7 @@ pub(super) fn handshake(read: &[&str], write: &[&str]) -> Vec<u8> {
 
 /// A frame of a client, masked with zeros.
 pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        0..126 => frame.push(0x80 | payload.len() as u8),
-        126..65536 => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-        }
-        _ => {
-            frame.push(0x80 | 127);
-            frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&[0; 4]);
-    frame.extend_from_slice(payload);
-    frame
+    masked(first, payload, [0; 4])
 }
 
 /// The frame of a publish.
