@@ -33,7 +33,8 @@
 //! then workers, then `READY=1`. Whatever fails before that is one message a fault and an exit code, with
 //! nothing half started.
 //!
-//! **A socket** becomes a connection. A listener accepts it and hands it to the next worker in turn, where it
+//! **A socket** becomes a connection. A listener accepts it, on the first worker's thread since a thread of its own
+//! would cost more than a third of a handshake in going to and fro, and hands it to the next worker in turn, where it
 //! counts as pending ([`http::pending`]): at the bound the oldest goes, and nobody is accepted faster than those go.
 //! What its listener wants in front of everything else comes first, the header of the PROXY protocol and the handshake
 //! of TLS, which counts as the first attempt of its address; then [`http::serve`] drives hyper over it. Whom a request comes from is what a

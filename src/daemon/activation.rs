@@ -3,7 +3,6 @@
 use std::io;
 
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, UnixListener};
 
 use super::bind::BindError;
 use super::listener::Listener;
@@ -40,13 +39,13 @@ fn purpose(name: &str) -> (Purpose, Preamble) {
 fn take_one(given: &mut ListenFd, index: usize) -> io::Result<Listener> {
     if let Ok(Some(listener)) = given.take_tcp_listener(index) {
         listener.set_nonblocking(true)?;
-        return Ok(Listener::Tcp(TcpListener::from_std(listener)?));
+        return Ok(Listener::Tcp(listener));
     }
     match given.take_unix_listener(index)? {
         Some(listener) => {
             listener.set_nonblocking(true)?;
             // Its file is the service manager's.
-            Ok(Listener::Unix(UnixListener::from_std(listener)?, None))
+            Ok(Listener::Unix(listener, None))
         }
         None => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening stream socket")),
     }

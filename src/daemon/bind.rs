@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
 
 use super::listener::Listener;
 use super::listeners::{Bound, Opened, Purpose};
@@ -163,7 +163,7 @@ fn bind_tcp(address: SocketAddr, ipv6only: bool, shared: bool) -> io::Result<Lis
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
+    Ok(Listener::Tcp(socket.into()))
 }
 
 fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<Listener> {
@@ -177,6 +177,7 @@ fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<
         }
     }
     let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
     let file = SocketFile::of(path)?;
     if let Some(group) = group {
         std::os::unix::fs::chown(path, None, Some(group_id(group)?))?;

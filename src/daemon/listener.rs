@@ -1,11 +1,14 @@
 //! A bound listener: accepted from until the process ends, or a reload ends it.
 
 use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::{Shutdown, SocketAddrAny, SocketFlags};
 use tokio::sync::oneshot;
 
 use super::listeners::End;
@@ -20,6 +23,8 @@ use crate::worker::Workers;
 /// How long accepting rests where descriptors have run out, at first and at most.
 const REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How many are accepted before it is looked whether to stop.
+const AT_ONCE: usize = 64;
 /// How long nothing more is said of accepting that fails again and again, as clients can make it.
 const QUIET: Duration = Duration::from_secs(60);
 /// How long a handshake that has begun may take to end before its listener closes: a round trip to the other side
@@ -29,7 +34,7 @@ const LAST_STEP: Duration = Duration::from_millis(300);
 #[cfg(target_os = "linux")]
 const NO_INTERFACE: std::num::NonZeroU32 = std::num::NonZeroU32::new(i32::MAX as u32).unwrap();
 
-/// A bound listener.
+/// A bound listener, which does not block.
 #[derive(Debug)]
 pub(super) enum Listener {
     /// TCP.
@@ -96,6 +101,21 @@ impl Listener {
         }
     }
 
+    /// Ends listening for whoever else holds the socket, such as a worker that is stuck. Not for one that the service
+    /// manager gave, which still holds it for our successor.
+    pub(super) fn shut(&self) {
+        // Where that is not possible it ends with the process.
+        let _ = match self {
+            Listener::Tcp(listener) => rustix::net::shutdown(listener, Shutdown::Both),
+            Listener::Unix(listener, file) => {
+                if let Some(file) = file {
+                    file.remove();
+                }
+                rustix::net::shutdown(listener, Shutdown::Both)
+            }
+        };
+    }
+
     /// Lets whoever comes now come to the listener that has taken its place, or to nobody, as if this one were closed.
     /// Those whose handshake has begun stay with it.
     fn step_aside(&self) {
@@ -110,31 +130,69 @@ impl Listener {
     fn accept_now(&self) -> io::Result<(AcceptedSocket, Peer)> {
         match self {
             Listener::Tcp(listener) => {
-                let (socket, peer) = socket2::SockRef::from(listener).accept()?;
-                socket.set_nonblocking(true)?;
-                let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+                let (socket, peer) = accept(listener)?;
+                let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                // Some systems have no address any more of one that has gone already.
+                let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
                 Ok((AcceptedSocket::Tcp(socket.into()), peer.into()))
             }
             Listener::Unix(listener, _) => {
-                let (socket, _) = socket2::SockRef::from(listener).accept()?;
-                socket.set_nonblocking(true)?;
+                let (socket, _) = accept(listener)?;
                 Ok((AcceptedSocket::Unix(socket.into()), Peer::Unix))
             }
         }
     }
 
+    /// The same socket once more, on this runtime.
+    fn acceptor(&self) -> io::Result<Acceptor> {
+        Ok(match self {
+            Listener::Tcp(listener) => {
+                Acceptor::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?)
+            }
+            Listener::Unix(listener, _) => {
+                Acceptor::Unix(tokio::net::UnixListener::from_std(listener.try_clone()?)?)
+            }
+        })
+    }
+}
+
+/// A listener as the runtime knows it. The runtime registers each socket that it accepts itself, which nobody reads
+/// here, so only the first of several that wait comes by it.
+#[derive(Debug)]
+enum Acceptor {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl Acceptor {
     async fn accept(&self) -> io::Result<(AcceptedSocket, Peer)> {
         match self {
-            Listener::Tcp(listener) => {
+            Acceptor::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 Ok((AcceptedSocket::Tcp(stream.into_std()?), peer.into()))
             }
-            Listener::Unix(listener, _) => {
+            Acceptor::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((AcceptedSocket::Unix(stream.into_std()?), Peer::Unix))
             }
         }
     }
+}
+
+/// A socket that neither blocks nor is inherited, and who is at its other end.
+#[cfg(not(target_vendor = "apple"))]
+fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(rustix::net::acceptfrom_with(listener, flags)?)
+}
+
+/// The same where it takes three calls.
+#[cfg(target_vendor = "apple")]
+fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    let (socket, peer) = rustix::net::acceptfrom(listener)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok((socket, peer))
 }
 
 /// Where accepted sockets go.
@@ -166,9 +224,10 @@ pub(super) async fn accept_until(
 ) {
     let mut rest = REST;
     let mut warned: Option<Instant> = None;
+    let mut acceptor = None;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept_from(&listener, &mut acceptor) => accepted,
             end = &mut stop => {
                 if end == Ok(End::Emptied) {
                     empty(&listener, &to).await;
@@ -180,6 +239,10 @@ pub(super) async fn accept_until(
             Ok((socket, peer)) => {
                 rest = REST;
                 to.accept(socket, peer).await;
+                for _ in 1..AT_ONCE {
+                    let Ok((socket, peer)) = listener.accept_now() else { break };
+                    to.accept(socket, peer).await;
+                }
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
@@ -197,6 +260,18 @@ pub(super) async fn accept_until(
             }
         }
     }
+}
+
+/// Waits for the next to come, by `acceptor`, which is made where there is none.
+async fn accept_from(
+    listener: &Listener,
+    acceptor: &mut Option<Acceptor>,
+) -> io::Result<(AcceptedSocket, Peer)> {
+    let acceptor = match acceptor {
+        Some(acceptor) => acceptor,
+        None => acceptor.insert(listener.acceptor()?),
+    };
+    acceptor.accept().await
 }
 
 /// Accepts whoever has come, since closing the listener resets them: also those whose handshake is under way.

@@ -147,11 +147,17 @@ impl Listeners {
     fn run(&mut self, Opened { asked, purpose, preamble, listener }: Opened) {
         let listener = Arc::new(listener);
         let (stop, stopped) = oneshot::channel();
-        let to = match purpose {
-            Purpose::Clients => To::Workers(self.workers.clone(), preamble),
-            Purpose::Metrics => To::Exposition(self.exposition.clone()),
+        let task = match purpose {
+            // On a worker, so that under many newcomers the kernel does not go to and fro between two threads.
+            Purpose::Clients => {
+                let to = To::Workers(self.workers.clone(), preamble);
+                self.workers.spawn(accept_until(stopped, listener.clone(), to))
+            }
+            Purpose::Metrics => {
+                let to = To::Exposition(self.exposition.clone());
+                tokio::spawn(accept_until(stopped, listener.clone(), to))
+            }
         };
-        let task = tokio::spawn(accept_until(stopped, listener.clone(), to));
         self.running.push(Running { asked, purpose, preamble, listener, stop, task });
     }
 
@@ -244,15 +250,16 @@ impl Listeners {
             if stays {
                 self.running.push(running);
             } else {
-                leaving.push(running.end(End::Emptied));
+                leaving.push((running.listener.clone(), running.end(End::Emptied)));
             }
         }
         self.running.extend(fresh);
         let deadline = Instant::now() + PATIENCE;
-        for mut task in leaving {
+        for (listener, mut task) in leaving {
             if timeout_at(deadline, &mut task).await.is_err() {
                 // It waits for a worker that is stuck; its address is free all the same.
                 task.abort();
+                listener.shut();
             }
         }
     }
@@ -269,12 +276,15 @@ impl Listeners {
         }
     }
 
-    /// Accepts no more at all.
-    pub(super) async fn close(self) {
+    /// Accepts no more at all. What a stuck worker holds is not waited for longer than this.
+    pub(super) async fn close(self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        self.running.iter().for_each(|running| running.task.abort());
         for running in self.running {
-            running.task.abort();
             // It ends with its abortion.
-            let _ = running.task.await;
+            if timeout_at(deadline, running.task).await.is_err() && running.asked.is_some() {
+                running.listener.shut();
+            }
         }
     }
 }

@@ -293,14 +293,14 @@ impl Server {
         }
     }
 
-    /// Ends accepting and the workers. One that has not ended after `patience` is left behind, with the process.
+    /// Ends accepting and the workers. What of them has not ended after `patience` is left behind, with the process.
     async fn end(self, inputs: Inputs, code: ExitCode, patience: Duration) -> ExitCode {
         drop(inputs);
         if let Some(control) = self.control {
             // Whoever has asked gets an answer; a panic in it has been told.
             let _ = control.await;
         }
-        self.listeners.close().await;
+        self.listeners.close(patience).await;
         if let Some(workers) = Arc::into_inner(self.workers) {
             workers.stop(patience).await;
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The file of a Unix listener; removed when it is dropped, unless another has taken its place.
+/// The file of a Unix listener; removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -42,6 +42,14 @@ impl SocketFile {
         }
         Ok(())
     }
+
+    /// Removes it, unless another has taken its place.
+    pub(super) fn remove(&self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            // It may go at the same time; then nothing is left to do.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
@@ -50,9 +58,6 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
-            // It may go at the same time; then nothing is left to do.
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove();
     }
 }

@@ -15,8 +15,10 @@ mod turn;
 pub mod workers;
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -53,15 +55,17 @@ struct Start {
     told: mpsc::Receiver<Command>,
 }
 
-/// A worker's thread, from its first step to its last.
-fn run(start: Start) {
+/// A worker's thread, from its first step, which is to say what its runtime is, to its last.
+fn run(start: Start, say: &SyncSender<io::Result<Handle>>) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    // Whoever started it waits for this word, and there is room for it.
     match runtime {
-        // What is still there at the end is dropped with the runtime, which ends it.
-        Ok(runtime) => runtime.block_on(live(start)),
-        Err(error) => {
-            tracing::error!(event = "worker_failed", %error, "no runtime for a worker");
+        Ok(runtime) => {
+            let _ = say.try_send(Ok(runtime.handle().clone()));
+            // What is still there at the end is dropped with the runtime, which ends it.
+            runtime.block_on(live(start));
         }
+        Err(error) => drop(say.try_send(Err(error))),
     }
 }
 

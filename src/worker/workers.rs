@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Start, mailbox, run};
@@ -73,7 +75,9 @@ pub type NewApplication = fn() -> Box<dyn Application>;
 #[derive(Debug)]
 pub struct Workers {
     commands: Vec<mpsc::Sender<Command>>,
-    threads: Vec<JoinHandle<()>>,
+    /// The threads' runtimes.
+    runtimes: Vec<Handle>,
+    threads: Vec<thread::JoinHandle<()>>,
     next: AtomicUsize,
     shared: Arc<Shared>,
     everyone: Everyone,
@@ -109,7 +113,7 @@ impl Workers {
     /// Starts as many workers as `shared` was made for.
     ///
     /// # Errors
-    /// Where a thread cannot be had.
+    /// Where a thread or its runtime cannot be had.
     pub fn start(
         shared: &Arc<Shared>,
         rules: &Arc<Rules>,
@@ -120,11 +124,12 @@ impl Workers {
         let (mut workers, broken) =
             Workers::start_by(shared, rules, settings, application, |start, end| {
                 let name = format!("worker-{}", start.me.0);
-                threads.push(std::thread::Builder::new().name(name).spawn(move || {
+                let (say, said) = std::sync::mpsc::sync_channel(1);
+                threads.push(thread::Builder::new().name(name).spawn(move || {
                     let _end = end;
-                    run(start);
+                    run(start, &say);
                 })?);
-                Ok(())
+                said.recv().unwrap_or(Err(io::ErrorKind::BrokenPipe.into()))
             })?;
         workers.threads = threads;
         Ok((workers, broken))
@@ -143,19 +148,19 @@ impl Workers {
                 let _end = end;
                 super::live(start).await;
             });
-            Ok(())
+            Ok(Handle::current())
         };
         Workers::start_by(shared, rules, settings, application, here)
             .expect("no thread is asked for")
     }
 
-    /// Starts each of them by `spawn`.
+    /// Starts each of them by `spawn`, which says on what runtime it is.
     fn start_by(
         shared: &Arc<Shared>,
         rules: &Arc<Rules>,
         settings: &Settings,
         application: NewApplication,
-        mut spawn: impl FnMut(Start, SayBroken) -> io::Result<()>,
+        mut spawn: impl FnMut(Start, SayBroken) -> io::Result<Handle>,
     ) -> io::Result<(Workers, Broken)> {
         let count = shared.counters.len();
         let placement = Placement::new(count);
@@ -164,6 +169,7 @@ impl Workers {
         let (say_broken, broken) = mpsc::channel(count.max(1));
         let mut workers = Workers {
             commands: Vec::with_capacity(count),
+            runtimes: Vec::with_capacity(count),
             threads: Vec::new(),
             next: AtomicUsize::new(0),
             shared: shared.clone(),
@@ -186,7 +192,7 @@ impl Workers {
                 told,
             };
             let end = SayBroken(me, say_broken.clone());
-            spawn(start, end)?;
+            workers.runtimes.push(spawn(start, end)?);
             workers.commands.push(commands);
         }
         Ok((workers, Broken(broken)))
@@ -195,6 +201,11 @@ impl Workers {
     /// The lines by which requests ask them.
     pub fn everyone(&self) -> &Everyone {
         &self.everyone
+    }
+
+    /// Runs a task of the daemon's on the first worker's thread, between its turns.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.runtimes[0].spawn(task)
     }
 
     /// Gives a newly accepted socket to the next worker in turn; waits where more come than can go.

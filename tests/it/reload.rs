@@ -14,6 +14,7 @@ use crate::support::dir::Dir;
 use crate::support::frame::PING;
 use crate::support::http::{Request, Response, free_port, local};
 use crate::support::server::{NOBODY, Server, Setup, addresses, file};
+use crate::support::stuck::{Held, can_hold};
 use crate::support::token::{SECRET, grant, signed};
 use crate::support::until;
 
@@ -569,6 +570,30 @@ fn listening_moves_to_another_port_and_open_connections_stay() {
     server.logs("the change", |line| {
         line.contains("event=reload_change") && line.contains("listen: ")
     });
+}
+
+/// It is the first worker that accepts.
+#[test]
+fn listening_moves_also_where_every_worker_is_stuck() {
+    if !can_hold() {
+        return;
+    }
+    let dir = Dir::new();
+    let (here, there) = (local(free_port()), local(free_port()));
+    let old_file = dir.path().join("old");
+    let listen = |entries: &[String]| file(&[&format!("listen = {entries:?}")]);
+    let old = [here.to_string(), format!("unix:{}", old_file.display())];
+    let server = Setup::of_file(&file(&[])).start();
+    server.takes(&listen(&old));
+    let held = Held::workers(&server, &[0, 1]);
+    server.takes(&listen(&[there.to_string()]));
+    assert!(refuses(here));
+    assert!(!old_file.exists());
+    // Those who come are served when the workers turn again.
+    let newcomer = TcpStream::connect(there).expect("it listens");
+    drop((held, newcomer));
+    open_at(there, &grant(&["c"], &[])).close();
+    server.stop();
 }
 
 #[test]
