@@ -103,7 +103,7 @@ fuzz: ## feed the fuzz targets, SECONDS each, two at a time; TARGETS='protocol t
 	@fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 bench: build ## measure beside NATS and nchan, for 15 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
-	$(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml
+	packaging/reproducibly $(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml --target-dir "$(TARGET_DIR)"
 	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
 
 bench-plots: ## draw benches/plots and the tables of benches/README.md from benches/results.json
@@ -197,7 +197,6 @@ release: ## make everything that a release consists of, in target/dist; packagin
 
 clean: ## remove what was built
 	$(CARGO) clean
-	$(CARGO) clean --manifest-path benches/wsload/Cargo.toml
 	$(CARGO) clean --manifest-path fuzz/Cargo.toml
 
 help: ## list these targets

@@ -20,6 +20,37 @@ stage() {
   [[ $result == ok ]] || printf '=== %s: FAILED\n' "$name"
 }
 
+# beside NAME COMMAND...: the same beside the stages that follow, for what leaves a processor idle. Whoever begins one
+# calls `joined`, which prints what it said.
+beside_names=() beside_logs=() beside_pids=()
+beside() {
+  local name=$1 log
+  shift
+  log=$(mktemp)
+  (
+    SECONDS=0
+    "$@" >"$log" 2>&1 && result=ok || result=FAILED
+    printf '%s\t%s\n' "$result" "$SECONDS" >"$log.result"
+  ) &
+  beside_names+=("$name") beside_logs+=("$log") beside_pids+=($!)
+}
+
+# Waits for all that were begun beside.
+joined() {
+  local number log result seconds
+  for number in "${!beside_pids[@]}"; do
+    wait "${beside_pids[number]}" || true
+    log=${beside_logs[number]} result=FAILED seconds=0
+    [[ ! -e $log.result ]] || read -r result seconds <"$log.result"
+    printf '\n=== %s\n' "${beside_names[number]}"
+    cat "$log"
+    printf '%s\t%s\t%s\n' "$result" "$seconds" "${beside_names[number]}" >>"$STAGES_TABLE"
+    [[ $result == ok ]] || printf '=== %s: FAILED\n' "${beside_names[number]}"
+    rm -f "$log" "$log.result"
+  done
+  beside_names=() beside_logs=() beside_pids=()
+}
+
 # skip NAME WHY: the machine cannot do it. With CI=true that is a failure.
 skip() {
   local result=skipped
@@ -32,8 +63,8 @@ skip() {
 stages_end() {
   if [[ ${stages_owner:-} == yes ]]; then
     printf '\n%8s %8s  %s\n' result seconds stage
-    awk -F '\t' '{ printf "%8s %8d  %s\n", $1, $2, $3; all += $2 }
-      END { printf "%8s %8d  %s\n", "", all, "in all" }' "$STAGES_TABLE"
+    awk -F '\t' '{ printf "%8s %8d  %s\n", $1, $2, $3 }' "$STAGES_TABLE"
+    printf '%8s %8d  in all, some of it side by side\n' "" "$SECONDS"
     awk -F '\t' '{ n[$1]++ } END {
       printf "\nstages: %d passed, %d failed", n["ok"], n["FAILED"]
       if (n["skipped"]) printf ", %d skipped", n["skipped"]
