@@ -1,14 +1,16 @@
-//! The body of a plain request: read whole, bounded in bytes and in time.
+//! The body of a plain request: read whole, bounded in bytes, in time, and in what all of them hold.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use hyper::body::Body;
 use tokio::time::timeout;
 
 use super::answer::{Answer, fault};
+use super::body_room::BodyPlace;
+use super::refusal::retry_later;
 
 /// How long a body may take to come: 16 MiB over a line of 2 Mbit/s.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,29 +20,49 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum BodyFault {
     /// More bytes than it may have.
     TooLarge,
+    /// All together hold as much as they may.
+    TooMany,
     /// It took too long.
     TooSlow,
     /// Its sender has gone, or does not keep to HTTP.
     Lost,
 }
 
-/// Reads a body of at most so many bytes.
+/// Reads a body of at most so many bytes into its place, which it has until that is dropped.
 ///
 /// # Errors
 /// A body that is announced to be too long is refused before any of it is read.
-pub(super) async fn read<B>(body: B, most: usize) -> Result<Bytes, BodyFault>
+pub(super) async fn read<B>(
+    body: B,
+    most: usize,
+    place: &mut BodyPlace<'_>,
+) -> Result<Vec<u8>, BodyFault>
 where
-    B: Body<Data = Bytes, Error = hyper::Error>,
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
     if body.size_hint().lower() > most as u64 {
         return Err(BodyFault::TooLarge);
     }
-    match timeout(PATIENCE, Limited::new(body, most).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
-        Ok(Err(_)) => Err(BodyFault::Lost),
-        Err(_) => Err(BodyFault::TooSlow),
+    timeout(PATIENCE, take(body, most, place)).await.unwrap_or(Err(BodyFault::TooSlow))
+}
+
+async fn take<B>(mut body: B, most: usize, place: &mut BodyPlace<'_>) -> Result<Vec<u8>, BodyFault>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing that anybody asks for.
+        let Ok(bytes) = frame.map_err(|_| BodyFault::Lost)?.into_data() else { continue };
+        if bytes.len() > most - whole.len() {
+            return Err(BodyFault::TooLarge);
+        }
+        if !place.grow(bytes.len(), most) {
+            return Err(BodyFault::TooMany);
+        }
+        whole.extend_from_slice(&bytes);
     }
+    Ok(whole)
 }
 
 impl BodyFault {
@@ -50,6 +72,11 @@ impl BodyFault {
             BodyFault::TooLarge => {
                 let reason = format!("the body is longer than {key} allows");
                 fault(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &reason)
+            }
+            BodyFault::TooMany => {
+                let reason =
+                    format!("the bodies of all requests together hold more than {key} allows");
+                retry_later(fault(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", &reason))
             }
             BodyFault::TooSlow => {
                 let reason = "the body took too long to come";

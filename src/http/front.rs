@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::body_room::BodyRoom;
 use super::crowd::Crowd;
 use super::handshake_rate::HandshakeRate;
 use super::inquiry::Everyone;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub handshake_rate: HandshakeRate,
     /// Sockets that were accepted and are no connections.
     pub pending: PendingSockets,
+    /// What bodies of requests may hold.
+    pub bodies: BodyRoom,
     /// Plain requests that are being answered.
     pub requests: AtomicUsize,
     /// It has been said that there seems to be a proxy which nobody trusts.
@@ -54,6 +57,7 @@ impl Shared {
             neighbours: Arc::default(),
             handshake_rate: HandshakeRate::default(),
             pending: PendingSockets::default(),
+            bodies: BodyRoom::default(),
             requests: AtomicUsize::new(0),
             told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),

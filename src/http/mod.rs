@@ -13,12 +13,13 @@
 //! Plain requests:
 //!
 //! - `plain`: the table of what a listener serves, in the form of [`routes`]; the control socket has its own.
-//! - [`health`], [`api`]: what is served, on both. `body`: what comes with a request.
+//! - [`health`], [`api`]: what is served, on both. `body`: what comes with a request; [`body_room`]: how much may.
 //! - [`answer`]: how every answer looks. [`inquiry`]: what one request asks of all workers.
 
 pub mod answer;
 pub mod api;
 mod body;
+pub mod body_room;
 mod crowd;
 pub mod forwarding;
 pub mod front;

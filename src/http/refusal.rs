@@ -22,6 +22,13 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 /// The same for one that has asked too often: whatever the rate, one attempt is granted again within it.
 const RETRY_RATE: HeaderValue = HeaderValue::from_static("1");
 
+/// An answer that somebody else may get another time.
+pub(super) fn retry_later(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 /// Why a handshake is not answered 101, or a request to the API not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {

@@ -81,7 +81,8 @@ async fn publish(
         _ => return Err(Box::new(unsupported(&format!("{JSON} or {NDJSON}")))),
     };
     let most = front.rules().max_body;
-    let body = body::read(request.into_body(), most).await;
+    let mut place = front.shared.bodies.place();
+    let body = body::read(request.into_body(), most, &mut place).await;
     let body = body.map_err(|fault| Box::new(fault.answer("http.max_body")))?;
     let (form, items) =
         items::parse(&body, is_lines).await.map_err(|fault| Box::new(bad_body(&fault)))?;

@@ -1,6 +1,7 @@
 //! `POST /api/publish`.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as value};
@@ -275,6 +276,45 @@ fn a_body_that_is_too_long_is_413_and_the_answer_arrives() {
     server.reload();
     let many = Request::new("POST", "/api/publish").body(NDJSON, many).bearer(&writer(&["a"]));
     assert_eq!(refused(&server, &many), (413, "too_large".into()));
+}
+
+/// All together hold what 16 of the largest do, whoever sends them.
+#[test]
+fn bodies_that_do_not_come_to_an_end_take_so_much_memory_together_and_no_more() {
+    let server = Server::with("http.max_body = \"1MiB\"");
+    let request = post("").bearer(&writer(&["a"])).without("Content-Length");
+    let head = request.header("Content-Length", "1048576").bytes();
+    // Blanks in front of a message that never comes.
+    let blanks = vec![b' '; (1 << 20) - 1];
+    let unfinished = || {
+        let mut stream = connect(server.address());
+        stream.write_all(&head).expect("taken");
+        stream.write_all(&blanks).expect("taken");
+        stream
+    };
+    // Which of them it is, is by whose last bytes come last.
+    let mut all: Vec<_> = (0..17).map(|_| unfinished()).collect();
+    let is_answered = |stream: &TcpStream| {
+        stream.set_nonblocking(true).expect("a socket");
+        let answered = stream.peek(&mut [0]).is_ok();
+        stream.set_nonblocking(false).expect("a socket");
+        answered
+    };
+    let mut refused = None;
+    until("one has no room", || {
+        refused = all.iter().position(is_answered);
+        refused.is_some()
+    });
+    let mut refused = all.swap_remove(refused.expect("one"));
+    let answer = Response::read(&mut refused, "POST").0.expect("an answer");
+    assert_eq!((answer.status, &json(&answer)["error"]), (503, &"too_many_bodies".into()));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    // A small one needs little, and the others still have theirs.
+    all.pop();
+    let small = post(r#"{"channel":"a","data":"x"}"#).bearer(&writer(&["a"]));
+    until("there is room again", || server.ask(&small).status == 200);
+    assert!(!all.iter().any(is_answered));
+    drop(all);
 }
 
 /// Who may not publish is told before its body is read: curl and others wait for leave to send a long one.

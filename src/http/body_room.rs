@@ -1,0 +1,75 @@
+//! Owns [`BodyRoom`]: what the bodies of all requests together may hold, over all workers. Each is bounded by
+//! `http.max_body`, and their number by `limits.max_pending`, which together would be far more than there is.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many of the largest there is room for.
+const LARGEST: usize = 16;
+/// The least room, in bytes, however small the largest is.
+const LEAST: usize = 16 << 20;
+
+/// The room for bodies.
+#[derive(Debug, Default)]
+pub struct BodyRoom {
+    /// Bytes that are taken.
+    taken: AtomicUsize,
+}
+
+/// What one body takes of it; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct BodyPlace<'a> {
+    room: &'a BodyRoom,
+    bytes: usize,
+}
+
+impl BodyRoom {
+    /// A place for a body of which nothing has come yet.
+    pub(super) fn place(&self) -> BodyPlace<'_> {
+        BodyPlace { room: self, bytes: 0 }
+    }
+}
+
+impl BodyPlace<'_> {
+    /// Takes room for so many bytes more, where a body may have `most`; false where there is none.
+    pub(super) fn grow(&mut self, bytes: usize, most: usize) -> bool {
+        let room = most.saturating_mul(LARGEST).max(LEAST);
+        let taken = self.room.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        taken + bytes <= room
+    }
+}
+
+impl Drop for BodyPlace<'_> {
+    fn drop(&mut self) {
+        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_sixteen_of_the_largest_and_what_goes_makes_room() {
+        let (room, most) = (BodyRoom::default(), 2 << 20);
+        let mut places: Vec<_> = (0..LARGEST).map(|_| room.place()).collect();
+        assert!(places.iter_mut().all(|place| place.grow(most, most)));
+        let mut another = room.place();
+        assert!(!another.grow(1, most));
+        drop(another);
+        places.pop();
+        let mut another = room.place();
+        assert!(another.grow(most / 2, most) && another.grow(most / 2, most));
+        assert!(!another.grow(1, most));
+        drop((places, another));
+        assert_eq!(room.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn many_small_ones_have_room_where_the_largest_is_small() {
+        let (room, most) = (BodyRoom::default(), 1024);
+        let mut places: Vec<_> = (0..LEAST / most).map(|_| room.place()).collect();
+        assert!(places.iter_mut().all(|place| place.grow(most, most)));
+        assert!(!room.place().grow(1, most));
+    }
+}
