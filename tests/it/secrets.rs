@@ -139,7 +139,8 @@ fn a_rotation_with_previous_secrets_is_noticed_by_nobody() {
     // Again, while nobody has come back in between.
     server.takes(&secrets(THIRD, &[OTHER, SECRET], &[]));
     early.iter_mut().chain(&mut late).for_each(Client::round_trip);
-    let log = server.log()[log..].to_owned();
+    drop((early, late));
+    let log = server.stop()[log..].to_owned();
     assert!(!log.contains("closed within"), "{log}");
     assert_eq!(log.matches("withdrawn=0").count(), 2, "{log}");
 }
