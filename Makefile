@@ -11,7 +11,8 @@ PAGES ?= $(TARGET_DIR)
 SYSTEM ?= $(shell uname -s)
 # What the static binary is for, as Rust calls it.
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
-STATIC := $(TARGET_DIR)/$(TARGET)/release/philote
+# In a directory of its own, so that it can be built beside the other.
+STATIC := $(TARGET_DIR)/static/$(TARGET)/release/philote
 
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/philote
@@ -184,7 +185,8 @@ STATIC_FLAGS := -C target-feature=+crt-static --cfg getrandom_backend="linux_get
 
 # A target that is named keeps these flags from build scripts, which run here and now.
 static: ## build a static binary, for TARGET
-	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' packaging/reproducibly $(CARGO) build --locked --release --target $(TARGET)
+	RUSTFLAGS='$(strip $(RUSTFLAGS) $(STATIC_FLAGS))' packaging/reproducibly $(CARGO) build --locked --release --target $(TARGET) \
+	  --target-dir "$(TARGET_DIR)/static"
 
 tarball: static completions notices ## pack a static binary and what goes with it, in target/tarball
 	@packaging/tarball "$(STATIC)" "$(TARGET)" "$(TARGET_DIR)/tarball" "$(TARGET_DIR)"
