@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::config::Shutdown;
 use crate::http::front::Shared;
@@ -22,11 +23,17 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// What is left to do, in its order.
 ///
-/// From the signal on newcomers are turned away. After `delay` connections are closed with 1001 at an even
+/// From the signal on newcomers are turned away; those whom the tasks that are `leaving` have still accepted are not
+/// missed. After `delay` connections are closed with 1001 at an even
 /// rate, over the shorter of half of what is left and their number / [`A_SECOND`] seconds; until its close each
 /// works as before. Ends when all have gone, or at `drain_timeout` from the signal, when the rest are cut:
 /// how many that were.
-pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<Workers>) -> usize {
+pub(super) async fn drain(
+    shutdown: Shutdown,
+    shared: Arc<Shared>,
+    workers: Arc<Workers>,
+    leaving: Vec<JoinHandle<()>>,
+) -> usize {
     let deadline = Instant::now() + shutdown.drain_timeout;
     // Those that do not answer their Close are cut on the way.
     let cut_so_far = || shared.sum(|counters| counters.cut.get());
@@ -37,6 +44,10 @@ pub(super) async fn drain(shutdown: Shutdown, shared: Arc<Shared>, workers: Arc<
     // silent is not waited for any longer than that.
     let silent = Instant::now() + ANSWERING;
     let gone = async {
+        for task in leaving {
+            // On a worker that is stuck it stays.
+            let _ = timeout_at(silent, task).await;
+        }
         let answering = || shared.requests.load(Ordering::Relaxed) > 0;
         while open() > 0 || answering() || !(shared.pending.is_empty() || Instant::now() >= silent)
         {

@@ -227,13 +227,15 @@ pub(super) async fn accept_until(
     let mut acceptor = None;
     loop {
         let accepted = tokio::select! {
-            accepted = accept_from(&listener, &mut acceptor) => accepted,
+            // First: whoever waits is then our successor's.
+            biased;
             end = &mut stop => {
                 if end == Ok(End::Emptied) {
                     empty(&listener, &to).await;
                 }
                 return;
             }
+            accepted = accept_from(&listener, &mut acceptor) => accepted,
         };
         match accepted {
             Ok((socket, peer)) => {

@@ -265,15 +265,13 @@ impl Listeners {
     }
 
     /// Accepts no more from those for clients that the service manager holds: who comes now waits for our
-    /// successor.
-    pub(super) fn leave_given(&mut self) {
+    /// successor. Whoever was accepted is with the workers when these tasks have ended.
+    pub(super) fn leave_given(&mut self) -> Vec<JoinHandle<()>> {
         let (given, own) = std::mem::take(&mut self.running)
             .into_iter()
             .partition(|running| running.asked.is_none() && running.purpose == Purpose::Clients);
         self.running = own;
-        for running in Vec::<Running>::from_iter(given) {
-            drop(running.end(End::Left));
-        }
+        Vec::<Running>::from_iter(given).into_iter().map(|running| running.end(End::Left)).collect()
     }
 
     /// Accepts no more at all. What a stuck worker holds is not waited for longer than this.

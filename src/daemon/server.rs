@@ -211,13 +211,14 @@ impl Server {
         self.shared.draining.store(true, Ordering::Relaxed);
         self.manager.stopping();
         self.manager.extend(MORE_TIME);
-        self.listeners.leave_given();
+        let leaving = self.listeners.leave_given();
         let connections = self.shared.sum(|counters| counters.connections.get());
         tracing::info!(event = "drain", connections, "draining");
         Box::pin(drain::drain(
             self.loaded.config.shutdown.clone(),
             self.shared.clone(),
             self.workers.clone(),
+            leaving,
         ))
     }
 
