@@ -23,7 +23,7 @@ use crate::worker::Workers;
 /// How long accepting rests where descriptors have run out, at first and at most.
 const REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// How many are accepted before it is looked whether to stop.
+/// How many more that wait are accepted before it is looked whether to stop.
 const AT_ONCE: usize = 64;
 /// How long nothing more is said of accepting that fails again and again, as clients can make it.
 const QUIET: Duration = Duration::from_secs(60);
@@ -104,15 +104,13 @@ impl Listener {
     /// Ends listening for whoever else holds the socket, such as a worker that is stuck. Not for one that the service
     /// manager gave, which still holds it for our successor.
     pub(super) fn shut(&self) {
+        if let Listener::Unix(_, Some(file)) = self {
+            file.remove();
+        }
         // Where that is not possible it ends with the process.
         let _ = match self {
             Listener::Tcp(listener) => rustix::net::shutdown(listener, Shutdown::Both),
-            Listener::Unix(listener, file) => {
-                if let Some(file) = file {
-                    file.remove();
-                }
-                rustix::net::shutdown(listener, Shutdown::Both)
-            }
+            Listener::Unix(listener, _) => rustix::net::shutdown(listener, Shutdown::Both),
         };
     }
 
@@ -241,10 +239,7 @@ pub(super) async fn accept_until(
             Ok((socket, peer)) => {
                 rest = REST;
                 to.accept(socket, peer).await;
-                for _ in 1..AT_ONCE {
-                    let Ok((socket, peer)) = listener.accept_now() else { break };
-                    to.accept(socket, peer).await;
-                }
+                accept_waiting(&listener, &to, AT_ONCE).await;
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
@@ -279,15 +274,15 @@ async fn accept_from(
 /// Accepts whoever has come, since closing the listener resets them: also those whose handshake is under way.
 async fn empty(listener: &Listener, to: &To) {
     listener.step_aside();
-    accept_waiting(listener, to).await;
+    accept_waiting(listener, to, usize::MAX).await;
     tokio::time::sleep(LAST_STEP).await;
-    accept_waiting(listener, to).await;
+    accept_waiting(listener, to, usize::MAX).await;
 }
 
-/// Accepts until the kernel has nobody more. The runtime is not asked: it knows of those only who had come when it
-/// last looked.
-async fn accept_waiting(listener: &Listener, to: &To) {
-    loop {
+/// Accepts so many, or until the kernel has nobody more. The runtime is not asked: it knows of those only who had come
+/// when it last looked.
+async fn accept_waiting(listener: &Listener, to: &To, most: usize) {
+    for _ in 0..most {
         match listener.accept_now() {
             Ok((socket, peer)) => to.accept(socket, peer).await,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

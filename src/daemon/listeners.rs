@@ -267,11 +267,11 @@ impl Listeners {
     /// Accepts no more from those for clients that the service manager holds: who comes now waits for our
     /// successor. Whoever was accepted is with the workers when these tasks have ended.
     pub(super) fn leave_given(&mut self) -> Vec<JoinHandle<()>> {
-        let (given, own) = std::mem::take(&mut self.running)
+        let (given, own): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
             .into_iter()
             .partition(|running| running.asked.is_none() && running.purpose == Purpose::Clients);
         self.running = own;
-        Vec::<Running>::from_iter(given).into_iter().map(|running| running.end(End::Left)).collect()
+        given.into_iter().map(|running| running.end(End::Left)).collect()
     }
 
     /// Accepts no more at all. What a stuck worker holds is not waited for longer than this.

@@ -22,11 +22,16 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 /// The same for one that has asked too often: whatever the rate, one attempt is granted again within it.
 const RETRY_RATE: HeaderValue = HeaderValue::from_static("1");
 
-/// An answer that somebody else may get another time.
-pub(super) fn retry_later(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+/// The same answer, with the word when to try again, on another connection.
+fn retry_after(mut answer: Answer, seconds: HeaderValue) -> Answer {
+    answer.headers_mut().insert(RETRY_AFTER, seconds);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
+}
+
+/// The same for what is short of room.
+pub(super) fn retry_later(answer: Answer) -> Answer {
+    retry_after(answer, RETRY_SECONDS)
 }
 
 /// Why a handshake is not answered 101, or a request to the API not served.
@@ -132,8 +137,7 @@ impl Refusal {
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 let is_rate = self == Refusal::TooManyHandshakes;
-                headers.insert(RETRY_AFTER, if is_rate { RETRY_RATE } else { RETRY_SECONDS });
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                return retry_after(answer, if is_rate { RETRY_RATE } else { RETRY_SECONDS });
             }
             StatusCode::UPGRADE_REQUIRED => {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
