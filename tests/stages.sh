@@ -7,17 +7,36 @@ if [[ -z ${STAGES_TABLE:-} ]]; then
   export STAGES_TABLE
   # shellcheck disable=SC2034
   stages_owner=yes
-  trap 'rm -f "$STAGES_TABLE"' EXIT
+  trap 'rm -f "$STAGES_TABLE" "$STAGES_TABLE.failed"' EXIT
 fi
 
 # stage NAME COMMAND...: runs it, and notes how it went.
 stage() {
-  local name=$1 began=$SECONDS result=ok
+  local name=$1 began=$SECONDS result=ok log out copier
   shift
+  log=$(mktemp)
   printf '\n=== %s\n' "$name"
-  "$@" || result=FAILED
-  printf '%s\t%s\t%s\n' "$result" "$((SECONDS - began))" "$name" >>"$STAGES_TABLE"
-  [[ $result == ok ]] || printf '=== %s: FAILED\n' "$name"
+  if [[ -t 1 ]]; then
+    # Whoever looks on has seen it.
+    "$@" || result=FAILED
+  else
+    exec {out}> >(exec tee "$log")
+    copier=$!
+    "$@" >&"$out" 2>&1 {out}>&- || result=FAILED
+    exec {out}>&-
+    wait "$copier" || true
+  fi
+  note_stage "$result" "$((SECONDS - began))" "$name" "$log"
+  rm -f "$log"
+}
+
+# note_stage RESULT SECONDS NAME LOG: where it failed, the end of the log stands again above the table, for who reads only the
+# end of all.
+note_stage() {
+  printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$STAGES_TABLE"
+  [[ $1 != ok ]] || return 0
+  printf '=== %s: FAILED\n' "$3"
+  { printf '\n=== the end of: %s\n' "$3"; tail -n 60 "$4"; } >>"$STAGES_TABLE.failed"
 }
 
 # beside NAME COMMAND...: the same beside the stages that follow, for what leaves a processor idle. Whoever begins one
@@ -44,8 +63,7 @@ joined() {
     [[ ! -e $log.result ]] || read -r result seconds <"$log.result"
     printf '\n=== %s\n' "${beside_names[number]}"
     cat "$log"
-    printf '%s\t%s\t%s\n' "$result" "$seconds" "${beside_names[number]}" >>"$STAGES_TABLE"
-    [[ $result == ok ]] || printf '=== %s: FAILED\n' "${beside_names[number]}"
+    note_stage "$result" "$seconds" "${beside_names[number]}" "$log"
     rm -f "$log" "$log.result"
   done
   beside_names=() beside_logs=() beside_pids=()
@@ -62,6 +80,7 @@ skip() {
 # Prints the table and, last of all, the counts; returns 1 where something failed.
 stages_end() {
   if [[ ${stages_owner:-} == yes ]]; then
+    [[ ! -e $STAGES_TABLE.failed ]] || cat "$STAGES_TABLE.failed"
     printf '\n%8s %8s  %s\n' result seconds stage
     awk -F '\t' '{ printf "%8s %8d  %s\n", $1, $2, $3 }' "$STAGES_TABLE"
     printf '%8s %8d  in all, some of it side by side\n' "" "$SECONDS"

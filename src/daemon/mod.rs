@@ -75,10 +75,7 @@ pub fn run(options: &Options) -> ExitCode {
             Ok((server, inputs)) => runtime.block_on(server.run(inputs)),
             Err(code) => ExitCode::from(code),
         },
-        Err(error) => {
-            tell(&format!("philote: no runtime: {error}"));
-            ExitCode::from(INTERNAL)
-        }
+        Err(error) => ExitCode::from(fail(&format!("philote: no runtime: {error}"), INTERNAL)),
     }
 }
 
@@ -215,14 +212,8 @@ fn warn_of_ignored(listeners: &Listeners, settings: &[crate::config::Setting]) {
     }
 }
 
-/// Says something before there is a log, and hands the exit code on.
+/// Says why nothing starts, before there is a log, and hands the exit code on.
 fn fail(text: &str, code: u8) -> u8 {
-    tell(text);
+    log::tell_without_log(text);
     code
-}
-
-fn tell(text: &str) {
-    use std::io::Write;
-    // Nobody is left to tell where this fails.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -76,15 +76,15 @@ fn a_journal_stream_that_is_not_our_stderr_changes_nothing() {
     }
 }
 
-/// Starts a server whose `JOURNAL_STREAM` names its stderr, as the service manager does it.
-fn in_a_unit(config: &str) -> Server {
+/// A server whose `JOURNAL_STREAM` names its stderr, as the service manager does it.
+fn in_a_unit(config: &str) -> Setup {
     let script = r#"export JOURNAL_STREAM="$(stat -L -c %d:%i /dev/fd/2)"; exec "$0" "$@""#;
-    Setup::new(config).launched_by(&["/bin/sh", "-c", script]).start()
+    Setup::new(config).launched_by(&["/bin/sh", "-c", script])
 }
 
 #[test]
 fn on_a_stderr_that_the_journal_reads_each_line_begins_with_its_priority() {
-    let server = in_a_unit("[log]\noutput = \"stderr\"\nlevel = \"debug\"");
+    let server = in_a_unit("[log]\noutput = \"stderr\"\nlevel = \"debug\"").start();
     server.subscriber(&["c"]).close();
     server.refuses_token("bad");
     let log = server.stop();
@@ -100,13 +100,24 @@ fn on_a_stderr_that_the_journal_reads_each_line_begins_with_its_priority() {
     assert!(log.contains("DEBUG"), "{log}");
 }
 
+/// `journalctl --priority=err` then shows why there is no server.
+#[test]
+fn on_a_stderr_that_the_journal_reads_what_prevents_a_start_is_an_error() {
+    let config = "nonsense = 1\nlog.level = \"loud\"";
+    let ended = in_a_unit(config).fails();
+    assert_eq!(ended.log.lines().count(), 2, "{}", ended.log);
+    assert!(ended.log.lines().all(|line| line.starts_with("<3>/")), "{}", ended.log);
+    let ended = Setup::new(config).fails();
+    assert!(ended.log.lines().all(|line| line.starts_with('/')), "{}", ended.log);
+}
+
 #[test]
 fn without_a_journal_the_log_goes_to_stderr_and_says_so() {
     if Path::new("/run/systemd/journal/socket").exists() {
         // Here it is there; the test in a booted machine takes it away.
         return;
     }
-    let server = in_a_unit("");
+    let server = in_a_unit("").start();
     let line = server.logs("the journal", |line| line.contains("event=journal_absent"));
     assert!(line.starts_with("<4>"), "{line}");
     let log = server.stop();

@@ -7,8 +7,11 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tracing::field::{self, Field};
 use tracing::{Event, Level, Subscriber};
 use tracing_journald::{Layer, Priority, PriorityMappings};
@@ -17,6 +20,9 @@ use tracing_subscriber::layer::{Layered, SubscriberExt};
 
 use super::events;
 use super::record::{Record, Value};
+
+/// Where journald takes its native protocol (systemd-journald.service(8)).
+const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// How old the knowledge may be that somebody listens.
 const LOOK: Duration = Duration::from_secs(1);
@@ -105,6 +111,34 @@ impl Journal {
     }
 }
 
+/// Waits until the journal has taken everything that was sent before, at most so long. It asks the system of
+/// which unit an entry is when it takes it: that of a process that is gone by then is missing from
+/// `journalctl --unit`.
+pub(super) fn settle(limit: Duration) {
+    // Nothing was sent to one that is not there.
+    let _ = settle_at(Path::new(SOCKET), limit);
+}
+
+/// Its socket is a queue: what is sent last is taken last. Empty datagrams, which the journal passes over, are
+/// sent until the small buffer for them is full; there is room again when it has taken half of them.
+fn settle_at(socket: &Path, limit: Duration) -> io::Result<()> {
+    let mark = UnixDatagram::unbound()?;
+    mark.connect(socket)?;
+    mark.set_nonblocking(true)?;
+    // The system's least, of some 4 KiB: a handful of datagrams.
+    rustix::net::sockopt::set_socket_send_buffer_size(&mark, 0)?;
+    loop {
+        match mark.send(&[]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    rustix::event::poll(&mut [PollFd::new(&mark, PollFlags::OUT)], Some(&limit))?;
+    Ok(())
+}
+
 fn sender(message_id: Option<&str>) -> io::Result<Sender> {
     let layer = tracing_journald::layer()?
         .with_field_prefix(Some("PHILOTE".into()))
@@ -144,5 +178,37 @@ mod tests {
         for other in ["", "8", "8:", ":4711", "8:4712", "9:4711", "4711:8", "8:4711:1", " 8:4711"] {
             assert!(!case(other), "{other}");
         }
+    }
+
+    #[test]
+    fn the_end_waits_until_the_journal_has_taken_what_was_sent() {
+        let path = std::env::temp_dir().join(format!("philote-journal-{}", std::process::id()));
+        assert!(settle_at(&path, Duration::from_secs(60)).is_err(), "nobody is there");
+
+        let journal = UnixDatagram::bind(&path).expect("a journal");
+        let ours = UnixDatagram::unbound().expect("a socket");
+        ours.send_to(b"MESSAGE=the last word\n", &path).expect("it is sent");
+        // It takes nothing.
+        settle_at(&path, Duration::from_millis(10)).expect("no fault");
+        journal.set_nonblocking(true).expect("not blocking");
+        let mut entries = 0;
+        while let Ok(size) = journal.recv(&mut [0; 64]) {
+            entries += usize::from(size > 0);
+        }
+        assert_eq!(entries, 1);
+
+        ours.send_to(b"MESSAGE=the last word\n", &path).expect("it is sent");
+        journal.set_nonblocking(false).expect("blocking");
+        journal.set_read_timeout(Some(Duration::from_millis(5))).expect("not for ever");
+        std::thread::scope(|scope| {
+            let settled = scope.spawn(|| settle_at(&path, Duration::from_secs(60)));
+            assert!(!settled.is_finished());
+            assert_eq!(journal.recv(&mut [0; 64]).expect("the entry"), 22);
+            while !settled.is_finished() {
+                let _ = journal.recv(&mut [0; 64]);
+            }
+            settled.join().expect("no panic").expect("no fault");
+        });
+        std::fs::remove_file(&path).expect("it is there");
     }
 }

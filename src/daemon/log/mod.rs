@@ -36,17 +36,20 @@ use crate::config;
 use crate::config::LogLevel;
 pub(super) use output::LogError;
 use output::Output;
+pub(super) use output::tell_without_log;
 use queue::Queue;
 use record::Recorder;
 
-/// How long the end of the process waits for the last lines to be written: far longer than a disk takes,
-/// short enough for an output that takes nothing any more.
+/// How long the end of the process waits for the last lines to be written, and as long for the journal to take
+/// them: far longer than a disk takes, short enough for an output that takes nothing any more.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The log of the process. What has been logged is written before it is dropped.
 #[derive(Debug)]
 pub(super) struct Log {
     queue: Arc<Queue>,
+    /// Whether the journal gets it.
+    journal: bool,
     level: reload::Handle<Targets, Registry>,
 }
 
@@ -56,7 +59,8 @@ pub(super) struct Log {
 /// Where the configured file cannot be opened, or the log's thread not be started.
 pub(super) fn install(config: &config::Log) -> Result<Log, LogError> {
     let (output, absent) = Output::open(config)?;
-    let (log, subscriber) = Log::new(config.level);
+    let (mut log, subscriber) = Log::new(config.level);
+    log.journal = output.is_journal();
     // One that is installed already is a test's.
     let _ = subscriber.try_init();
     writer::start(output, log.queue.clone())?;
@@ -75,7 +79,10 @@ impl Log {
         let queue = Arc::new(Queue::default());
         let (filter, level) = reload::Layer::new(filter(level));
         let recorder = Recorder::new(queue.clone());
-        (Log { queue, level }, tracing_subscriber::registry().with(filter).with(recorder))
+        (
+            Log { queue, journal: false, level },
+            tracing_subscriber::registry().with(filter).with(recorder),
+        )
     }
 
     /// Logs at this level from now on.
@@ -105,6 +112,9 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.queue.flush(LAST_LINES);
+        if self.journal {
+            journal::settle(LAST_LINES);
+        }
     }
 }
 

@@ -136,6 +136,11 @@ impl Output {
         }
     }
 
+    /// Whether it is the journal itself.
+    pub(super) fn is_journal(&self) -> bool {
+        matches!(self, Output::Journal(_))
+    }
+
     /// The file, where it is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
@@ -162,6 +167,19 @@ impl Lines {
             Sink::File(file) => file.write_line(buffer),
         }
     }
+}
+
+/// Tells an error on stderr where there is no log; the journal, where it reads that, gets it as an error.
+pub(in crate::daemon) fn tell_without_log(text: &str) {
+    let prefix = if journal::reads_stderr() { journal::prefix(tracing::Level::ERROR) } else { &[] };
+    let mut said = Vec::with_capacity(text.len() + 16);
+    for line in text.lines() {
+        said.extend_from_slice(prefix);
+        said.extend_from_slice(line.as_bytes());
+        said.push(b'\n');
+    }
+    // Nobody is left to tell where this fails.
+    let _ = io::stderr().write_all(&said);
 }
 
 /// Whether stderr is a terminal whose user wants colours (no-color.org).
