@@ -115,27 +115,36 @@ impl Journal {
 /// which unit an entry is when it takes it: that of a process that is gone by then is missing from
 /// `journalctl --unit`.
 pub(super) fn settle(limit: Duration) {
-    // Nothing was sent to one that is not there.
+    // Nothing was sent to one that is not there; and nobody can be told that it takes nothing.
     let _ = settle_at(Path::new(SOCKET), limit);
 }
 
 /// Its socket is a queue: what is sent last is taken last. Empty datagrams, which the journal passes over, are
-/// sent until the small buffer for them is full; there is room again when it has taken half of them.
+/// sent with a buffer for a handful of them, until more were sent than fit: some of them have been taken then.
 fn settle_at(socket: &Path, limit: Duration) -> io::Result<()> {
+    /// The least buffer that Linux gives, 4,608 bytes, has room for six.
+    const MORE_THAN_FIT: usize = 32;
+    let end = Instant::now() + limit;
     let mark = UnixDatagram::unbound()?;
     mark.connect(socket)?;
     mark.set_nonblocking(true)?;
-    // The system's least, of some 4 KiB: a handful of datagrams.
     rustix::net::sockopt::set_socket_send_buffer_size(&mark, 0)?;
-    loop {
+    let mut sent = 0;
+    while sent < MORE_THAN_FIT {
         match mark.send(&[]) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Ok(_) => sent += 1,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let left = end.saturating_duration_since(Instant::now());
+                let limit = Timespec::try_from(left).map_err(io::Error::other)?;
+                if rustix::event::poll(&mut [PollFd::new(&mark, PollFlags::OUT)], Some(&limit))?
+                    == 0
+                {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
             Err(error) => return Err(error),
         }
     }
-    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
-    rustix::event::poll(&mut [PollFd::new(&mark, PollFlags::OUT)], Some(&limit))?;
     Ok(())
 }
 
@@ -189,7 +198,8 @@ mod tests {
         let ours = UnixDatagram::unbound().expect("a socket");
         ours.send_to(b"MESSAGE=the last word\n", &path).expect("it is sent");
         // It takes nothing.
-        settle_at(&path, Duration::from_millis(10)).expect("no fault");
+        let error = settle_at(&path, Duration::from_millis(10)).expect_err("it waits");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         journal.set_nonblocking(true).expect("not blocking");
         let mut entries = 0;
         while let Ok(size) = journal.recv(&mut [0; 64]) {
