@@ -89,7 +89,7 @@ test-deps: ## install what the tests need (Debian and Ubuntu, as root)
 	@tests/deps install
 
 # The server as it is shipped; its clients fast enough to leave it room.
-soak: build ## an hour of churn against the release build, MINUTES=10 for less: nothing lost, nothing left, memory flat
+soak: build ## an hour of churn against the release build, MINUTES=30 for less: nothing lost, nothing left, memory flat
 	PHILOTE_TEST_BINARY="$(abspath $(PHILOTE))" PHILOTE_TEST_SOAK_MINUTES=$(or $(MINUTES),60) \
 	  $(CARGO) test --locked --profile soak --test soak -- --nocapture
 
