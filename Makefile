@@ -103,7 +103,7 @@ deb: build completions notices ## make the Debian package, in target/deb; to rel
 fuzz: ## feed the fuzz targets, SECONDS each, two at a time; TARGETS='protocol token' for some
 	@fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
-bench: build ## measure beside NATS and nchan, for 15 minutes; SHAPES='latency memory' for a part, QUICK=1 for a look
+bench: build ## measure beside NATS, nchan and uWebSockets, for half an hour; SHAPES='latency memory' for a part, QUICK=1 for a look
 	packaging/reproducibly $(CARGO) build --locked --release --manifest-path benches/wsload/Cargo.toml --target-dir "$(TARGET_DIR)"
 	@benches/run $(if $(QUICK),--quick) $(if $(RESULTS),--results "$(RESULTS)") $(SHAPES)
 

@@ -76,7 +76,7 @@ class Shape:
 def measure(shape, once, effort, tell):
     """Measures a shape; its figures by label and metric. `once(variant, words)` gives a report."""
     words, figures, broken = {}, {}, {}
-    runs = min(shape.runs, effort.most_runs)
+    runs = effort.runs or shape.runs
     variants = list(shape.variants)
     taken = {variant.label: [] for variant in variants}
 

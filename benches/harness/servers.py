@@ -7,6 +7,7 @@ configurations of wsload/peers.
 
 import contextlib
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -178,6 +179,61 @@ class Nchan:
                 yield Running(self.target, server.pid, address)
 
 
+class Uwebsockets:
+    """A bare relay on uWebSockets, compiled from peers/uwebsockets.c with the library that a package for Python carries."""
+
+    name = "uwebsockets"
+    target = "raw"
+    package = "socketify"
+    release = "0.0.31"
+
+    def __init__(self, folder):
+        """Library and program are below this folder."""
+        self.folder = folder
+        self.program = folder / "uwebsockets"
+
+    def missing(self):
+        """How to get it, where it is not there."""
+        # From Python nothing but the file is wanted.
+        want = f"pip install --no-deps --target {self.folder}/{self.package} {self.package}=={self.release}"
+        if not self.library():
+            return want
+        if not shutil.which("cc") or not any(Path("/usr/lib").glob("*/libuv.so.1")):
+            return "apt-get install -y --no-install-recommends gcc libc6-dev libuv1"
+        return None
+
+    def library(self):
+        """The library, where the package is installed."""
+        kind = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        found = self.folder.glob(f"{self.package}/{self.package}/libsocketify_linux_{kind}.so")
+        return next(found, None)
+
+    def version(self):
+        """It does not say which uWebSockets it carries."""
+        return f"uWebSockets of {self.package} {self.release}"
+
+    def build(self):
+        """Compiles the relay."""
+        library = self.library()
+        command = ["cc", "-O2", "-o", self.program, PEERS / "uwebsockets.c", "-L", library.parent, f"-l:{library.name}"]
+        command += ["-l:libuv.so.1", f"-Wl,-rpath,{library.parent}"]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise Failed(f"uwebsockets.c was not compiled:\n{built.stderr.strip()}")
+
+    @contextlib.contextmanager
+    def start(self, core):
+        """A server on a core, or on a list of them."""
+        if not self.program.exists():
+            self.build()
+        with tempfile.TemporaryDirectory(prefix="uwebsockets-bench-") as folder:
+            (port,) = free_ports(1)
+            with process(pinned([self.program, port], core), folder, kept_environment()) as (server, log):
+                address = f"127.0.0.1:{port}"
+                wait_for(address, server, log, answered=False)
+                yield Running(self.target, server.pid, address)
+
+
 @contextlib.contextmanager
 def process(command, folder, environment):
     """A process with its log in the folder. It is ended politely, and has to be gone in time."""
@@ -203,12 +259,14 @@ def process(command, folder, environment):
             server.wait()
 
 
-def wait_for(address, server, log):
-    """Waits until a request is answered there: nginx listens before it has its worker."""
+def wait_for(address, server, log, answered=True):
+    """Waits until a request is answered there, since nginx listens before it has its worker; or until somebody listens."""
     host, port = address.split(":")
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1) as asked:
+            if not answered:
+                return
             asked.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             if asked.recv(1):
                 return
@@ -218,15 +276,21 @@ def wait_for(address, server, log):
 
 def with_free_ports(source, folder, ports):
     """A copy of a configuration with these ports replaced by free ones; its path, and the ports."""
-    text, free = source.read_text(), []
-    for port in ports:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            free.append(probe.getsockname()[1])
-        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free[-1]}")
+    text, free = source.read_text(), free_ports(len(ports))
+    for port, instead in zip(ports, free):
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{instead}")
     copy = Path(folder, source.name)
     copy.write_text(text)
     return copy, free
+
+
+def free_ports(count):
+    """So many ports that nobody listens on."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def search_path():

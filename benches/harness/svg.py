@@ -10,6 +10,7 @@ STYLES = {
     "philote": ("#c2410c", "circle"),
     "nats": ("#1d4ed8", "square"),
     "nchan": ("#15803d", "triangle"),
+    "uwebsockets": ("#6b21a8", "diamond"),
     "philote, to one of them": ("#eab308", "circle"),
 }
 
@@ -63,6 +64,10 @@ def mark(shape, x, y, colour, size=5):
         return f"<rect x='{x - size:.1f}' y='{y - size:.1f}' width='{2 * size}' height='{2 * size}' fill='{colour}'/>"
     if shape == "triangle":
         corners = f"{x:.1f},{y - size - 1:.1f} {x - size - 1:.1f},{y + size:.1f} {x + size + 1:.1f},{y + size:.1f}"
+        return f"<polygon points='{corners}' fill='{colour}'/>"
+    if shape == "diamond":
+        reach = size + 1
+        corners = f"{x:.1f},{y - reach:.1f} {x + reach:.1f},{y:.1f} {x:.1f},{y + reach:.1f} {x - reach:.1f},{y:.1f}"
         return f"<polygon points='{corners}' fill='{colour}'/>"
     return f"<circle cx='{x:.1f}' cy='{y:.1f}' r='{size}' fill='{colour}'/>"
 

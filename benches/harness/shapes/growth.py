@@ -35,8 +35,8 @@ def subscribers(bench):
 
 def channels(bench):
     """More and more channels with one subscriber each, on 100 connections; one message under way, so that each is a
-    read and a write of its own however many there are. nchan's connections have one channel each: it has no part."""
-    able = [server for server in bench.servers if server.name != "nchan"]
+    read and a write of its own however many there are. Who has one channel a connection has no part."""
+    able = [server for server in bench.servers if server.name not in ("nchan", "uwebsockets")]
     kib = Metric("kib_per_channel", "server_memory.per_channel.pss_kib")
     return [
         Shape(
