@@ -235,13 +235,13 @@ impl Figures {
         ] {
             let samples: Vec<_> =
                 self.samples.iter().map(|(at, sample)| (*at, of(sample))).collect();
-            let Some((medians, apart)) = flat::windows(&samples, whole) else {
+            let Some((medians, risen)) = flat::windows(&samples, whole) else {
                 tell(&format!("{what}: too short to tell"));
                 continue;
             };
             let line = format!(
-                "{what}, medians of five windows after the warm-up: {medians:?} KiB, {:.2} % apart",
-                apart * 100.0
+                "{what}, medians of five windows after the warm-up: {medians:?} KiB, risen by {:.2} % at most",
+                risen * 100.0
             );
             tell(&line);
             if what != "memory" {
@@ -249,7 +249,7 @@ impl Figures {
             }
             if whole < flat::LEAST {
                 tell("that is not judged: it takes half an hour at least");
-            } else if !flat::is_flat(apart) {
+            } else if !flat::is_flat(risen) {
                 failed.push(line);
             }
         }
