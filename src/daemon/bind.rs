@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::listener::Listener;
 use super::listeners::{Bound, Opened, Purpose};
@@ -15,7 +15,7 @@ use super::socket_file::SocketFile;
 use crate::config::{Config, ListenAddress};
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// An address that could not be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,12 @@ impl BindError {
             io::ErrorKind::AddrNotAvailable => {
                 "no interface of this machine has this address (yet)"
             }
+            io::ErrorKind::AlreadyExists => "choose another path",
+            io::ErrorKind::NotFound => "create its directory, or choose another path",
+            // The system's own is about the address.
+            io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+                "write the name or the number of a group that exists"
+            }
             _ => "choose another address",
         };
         let key = Purpose::Clients.key();
@@ -50,9 +56,14 @@ impl BindError {
         BindError { key: purpose.key(), ..self }
     }
 
-    /// 77 where it is not permitted, 69 where it may heal.
+    /// 77 where it is not permitted, 78 where only the configuration can mend it, 69 where it may heal.
     pub(super) fn exit_code(&self) -> u8 {
-        if self.error.kind() == io::ErrorKind::PermissionDenied { 77 } else { 69 }
+        match self.error.kind() {
+            io::ErrorKind::PermissionDenied => 77,
+            io::ErrorKind::AlreadyExists => 78,
+            io::ErrorKind::InvalidInput if self.error.raw_os_error().is_none() => 78,
+            _ => 69,
+        }
     }
 }
 
@@ -114,12 +125,27 @@ pub(super) fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
     .map_err(|error| BindError::new(address, error))
 }
 
+/// Whether an address can be listened on, as far as that shows without doing it.
+///
+/// # Errors
+/// Why it could not.
+pub(super) fn look(address: &ListenAddress) -> Result<(), BindError> {
+    let ListenAddress::Unix { path, group, .. } = address else { return Ok(()) };
+    let looked = match something_else_at(path) {
+        Some(error) => Err(error),
+        None => group.as_deref().map_or(Ok(()), |group| group_id(group).map(drop)),
+    };
+    looked.map_err(|error| BindError::new(address, error))
+}
+
 /// Binds an address that is in use by `leaving`, listeners of our own on the same port or path that are about to
 /// go: a port is shared for that moment, which only sockets of the same user can; a path is inherited by
 /// [`Listener::take_over`].
 ///
 /// # Errors
 /// `fault`, which is why it could not be had alone, where none of them is on that port.
+///
+/// It does not listen yet: see [`Listener::listen`].
 pub(super) fn bind_over(
     address: &ListenAddress,
     leaving: &[&Listener],
@@ -162,14 +188,32 @@ fn bind_tcp(address: SocketAddr, ipv6only: bool, shared: bool) -> io::Result<Lis
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    // One that shares a port would draw newcomers away from those that may stay after all.
+    if !shared {
+        socket.listen(BACKLOG)?;
+    }
     Ok(Listener::Tcp(socket.into()))
 }
 
+/// What stands where a socket is to be, and is none: not ours to remove.
+fn something_else_at(path: &Path) -> Option<io::Error> {
+    let found = fs::symlink_metadata(path).ok()?;
+    (!found.file_type().is_socket()).then(|| {
+        let text = "there is something else that is no socket";
+        io::Error::new(io::ErrorKind::AlreadyExists, text)
+    })
+}
+
 fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<Listener> {
+    if let Some(error) = something_else_at(path) {
+        return Err(error);
+    }
     if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         // One that nobody listens on is left over from a server that was killed.
-        match std::os::unix::net::UnixStream::connect(path) {
+        // Not waiting where its queue is full: it may be one of ours, which is not accepted from meanwhile.
+        let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        probe.set_nonblocking(true)?;
+        match probe.connect(&SockAddr::unix(path)?) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 fs::remove_file(path)?;
             }
@@ -203,6 +247,6 @@ pub(super) fn group_id(group: &str) -> io::Result<u32> {
         })
         .next()
         .ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("no group {group} in /etc/group"))
+            io::Error::new(io::ErrorKind::InvalidInput, format!("no group {group} in /etc/group"))
         })
 }

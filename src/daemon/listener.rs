@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{Shutdown, SocketAddrAny, SocketFlags};
 use tokio::sync::oneshot;
 
+use super::bind::BACKLOG;
 use super::listeners::End;
 use super::metrics::Exposition;
 use super::socket_file::SocketFile;
@@ -87,6 +88,17 @@ impl Listener {
         if let Listener::Tcp(listener) = self {
             // Without it the bind that wants it fails, which is told.
             let _ = socket2::SockRef::from(listener).set_reuse_port(shared);
+        }
+    }
+
+    /// Begins to listen where that was put off.
+    ///
+    /// # Errors
+    /// As the system has it.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => socket2::SockRef::from(listener).listen(BACKLOG),
+            Listener::Unix(..) => Ok(()),
         }
     }
 

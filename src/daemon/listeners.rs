@@ -232,6 +232,13 @@ impl Listeners {
                 }
             }
         }
+        // Only where nothing is lacking: whoever comes to a listener that is given up is reset.
+        for opened in fresh.iter().filter(|_| faults.is_empty()) {
+            if let (Err(error), Some(address)) = (opened.listener.listen(), &opened.asked) {
+                let fault = BindError::new(address, error).of(opened.purpose);
+                return Err(vec![fault]);
+            }
+        }
         let defaults = by_default.then_some(for_clients);
         if faults.is_empty() { Ok(Prepared { fresh, stays, defaults }) } else { Err(faults) }
     }

@@ -37,8 +37,8 @@ use crate::hub::Hub;
 use crate::hub::mail::WorkerId;
 use crate::hub::placement::Placement;
 use mailbox::{Envelope, Mailbox};
+use workers::{Arrival, Command, NewApplication};
 pub use workers::{Broken, Workers};
-use workers::{Command, NewApplication};
 
 /// What a worker begins with.
 struct Start {
@@ -53,6 +53,7 @@ struct Start {
     everyone: Everyone,
     inquiries: Inquiries,
     told: mpsc::Receiver<Command>,
+    arrivals: mpsc::Receiver<Arrival>,
 }
 
 /// A worker's thread, from its first step, which is to say what its runtime is, to its last.
@@ -70,7 +71,7 @@ fn run(start: Start, say: &SyncSender<io::Result<Handle>>) {
 }
 
 async fn live(start: Start) {
-    let Start { me, placement, shared, rules, settings, application, told, .. } = start;
+    let Start { me, placement, shared, rules, settings, application, told, arrivals, .. } = start;
     let Start { mailboxes, mailbox, everyone, inquiries, .. } = start;
     let connections = Connections::new(
         Hub::new(me, placement).counting(shared.counters[me.index()].held.clone()),
@@ -93,58 +94,73 @@ async fn live(start: Start) {
         _ = tasks.join_next() => {
             tracing::error!(event = "worker_failed", worker = me.0, "a panic left this worker half working");
         }
-        () = obey(front, told) => {}
+        () = obey(front, told, arrivals) => {}
     }
 }
 
-/// Does what the daemon says, until it has nothing more to say.
-async fn obey(front: Rc<Front>, mut told: mpsc::Receiver<Command>) {
-    let connections = front.connections.clone();
-    let withdrawal: RefCell<Option<AbortHandle>> = RefCell::new(None);
-    while let Some(command) = told.recv().await {
-        match command {
-            Command::Accept(newcomer, pending) => {
+/// Does what the daemon says, until it has nothing more to say, and serves whom it sends.
+async fn obey(
+    front: Rc<Front>,
+    mut told: mpsc::Receiver<Command>,
+    mut arrivals: mpsc::Receiver<Arrival>,
+) {
+    let withdrawal = RefCell::new(None);
+    loop {
+        tokio::select! {
+            // What it is told first: what stands in the other line may be many.
+            biased;
+            command = told.recv() => match command {
+                Some(command) => follow(&front, &withdrawal, command),
+                None => return,
+            },
+            Some((newcomer, pending)) = arrivals.recv() => {
                 spawn_local(http::serve(front.clone(), newcomer, pending));
             }
-            Command::Configure { rules, settings, done } => {
-                front.configure(rules);
-                connections.configure(*settings);
-                if let Some(earlier) = withdrawal.take() {
-                    earlier.abort();
-                }
-                // Whoever asked may have given up.
-                let _ = done.send(withdrawn(&connections, &front.rules()).count());
+        }
+    }
+}
+
+/// Does one thing that the daemon says; `withdrawal` is the one that is under way.
+fn follow(front: &Rc<Front>, withdrawal: &RefCell<Option<AbortHandle>>, command: Command) {
+    let connections = front.connections.clone();
+    match command {
+        Command::Configure { rules, settings, done } => {
+            front.configure(rules);
+            connections.configure(*settings);
+            if let Some(earlier) = withdrawal.take() {
+                earlier.abort();
             }
-            Command::Withdraw { over } => {
-                let task = spawn_local(withdraw(front.clone(), over));
-                withdrawal.replace(Some(task.abort_handle()));
+            // Whoever asked may have given up.
+            let _ = done.send(withdrawn(&connections, &front.rules()).count());
+        }
+        Command::Withdraw { over } => {
+            let task = spawn_local(withdraw(front.clone(), over));
+            withdrawal.replace(Some(task.abort_handle()));
+        }
+        Command::CountWithdrawn(rules, answer) => {
+            let _ = answer.send(withdrawn(&connections, &rules).count());
+        }
+        Command::Drain { over } => {
+            connections.drain();
+            let all = connections.snapshot();
+            let front = front.clone();
+            spawn_local(async move {
+                let all = all.iter().map(Rc::downgrade).collect();
+                let reason = CloseReason::ShuttingDown;
+                paced::close(&front.connections, all, over, reason, |_| true).await;
+            });
+        }
+        Command::Cut => {
+            for connection in connections.snapshot() {
+                connections.cut(&connection);
             }
-            Command::CountWithdrawn(rules, answer) => {
-                let _ = answer.send(withdrawn(&connections, &rules).count());
-            }
-            Command::Drain { over } => {
-                connections.drain();
-                let all = connections.snapshot();
-                let front = front.clone();
-                spawn_local(async move {
-                    let all = all.iter().map(Rc::downgrade).collect();
-                    let reason = CloseReason::ShuttingDown;
-                    paced::close(&front.connections, all, over, reason, |_| true).await;
-                });
-            }
-            Command::Cut => {
-                for connection in connections.snapshot() {
-                    connections.cut(&connection);
-                }
-            }
-            Command::Load(answer) => {
-                let connections = connections.clone();
-                // Whoever asked may have given up.
-                spawn_local(async move { drop(answer.send(connections.load().await)) });
-            }
-            Command::Readers(names, answer) => {
-                let _ = answer.send(connections.readers(&names));
-            }
+        }
+        Command::Load(answer) => {
+            // Whoever asked may have given up.
+            spawn_local(async move { drop(answer.send(connections.load().await)) });
+        }
+        Command::Readers(names, answer) => {
+            let _ = answer.send(connections.readers(&names));
         }
     }
 }

@@ -23,8 +23,11 @@ use crate::http::rules::Rules;
 use crate::hub::mail::{MAX_WORKERS, WorkerId};
 use crate::hub::placement::Placement;
 
-/// Commands that may wait for a worker. Accepted sockets come this way, so it bounds those too.
+/// Commands that may wait for a worker.
 const COMMANDS: usize = 1024;
+/// Accepted sockets that may wait for a worker. They have a line of their own: one that stands still would otherwise lose
+/// what it is told behind them.
+const NEWCOMERS: usize = 1024;
 /// How long workers have to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a worker has ended.
@@ -37,8 +40,6 @@ const _: () = assert!(MOST_WORKERS.get() <= MAX_WORKERS, "sets of workers hold a
 /// What a worker is told by the daemon.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve this socket.
-    Accept(Newcomer, Pending),
     /// Go by these from now on.
     Configure {
         /// For handshakes.
@@ -68,6 +69,9 @@ pub enum Command {
     Readers(Arc<[Arc<str>]>, oneshot::Sender<Vec<usize>>),
 }
 
+/// A socket to serve, with its place among those that are no connections yet.
+pub(super) type Arrival = (Newcomer, Pending);
+
 /// Makes the application of a worker, on its thread.
 pub type NewApplication = fn() -> Box<dyn Application>;
 
@@ -75,6 +79,7 @@ pub type NewApplication = fn() -> Box<dyn Application>;
 #[derive(Debug)]
 pub struct Workers {
     commands: Vec<mpsc::Sender<Command>>,
+    newcomers: Vec<mpsc::Sender<Arrival>>,
     /// The threads' runtimes.
     runtimes: Vec<Handle>,
     threads: Vec<thread::JoinHandle<()>>,
@@ -169,6 +174,7 @@ impl Workers {
         let (say_broken, broken) = mpsc::channel(count.max(1));
         let mut workers = Workers {
             commands: Vec::with_capacity(count),
+            newcomers: Vec::with_capacity(count),
             runtimes: Vec::with_capacity(count),
             threads: Vec::new(),
             next: AtomicUsize::new(0),
@@ -177,6 +183,7 @@ impl Workers {
         };
         for (number, (mailbox, inquiries)) in receivers.into_iter().zip(ends).enumerate() {
             let (commands, told) = mpsc::channel(COMMANDS);
+            let (newcomers, arrivals) = mpsc::channel(NEWCOMERS);
             let me = WorkerId(number as u8);
             let start = Start {
                 me,
@@ -190,10 +197,12 @@ impl Workers {
                 everyone: everyone.clone(),
                 inquiries,
                 told,
+                arrivals,
             };
             let end = SayBroken(me, say_broken.clone());
             workers.runtimes.push(spawn(start, end)?);
             workers.commands.push(commands);
+            workers.newcomers.push(newcomers);
         }
         Ok((workers, Broken(broken)))
     }
@@ -213,7 +222,8 @@ impl Workers {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
         // Noted here, where they are accepted, so that the oldest is the one that came first.
         let pending = PendingSockets::enter(&self.shared).await;
-        self.tell(worker, Command::Accept(newcomer, pending)).await;
+        // A worker that is gone has been noticed by [`Broken`].
+        let _ = self.newcomers[worker].send((newcomer, pending)).await;
     }
 
     /// Puts rules and settings in force everywhere, which calls off what is left of a withdrawal: how many
@@ -288,7 +298,7 @@ impl Workers {
 
     /// Waits for the threads to end after the last command. One that is stuck is left behind after this time.
     pub async fn stop(self, patience: Duration) {
-        drop(self.commands);
+        drop((self.commands, self.newcomers));
         let deadline = Instant::now() + patience;
         for thread in self.threads {
             while !thread.is_finished() {

@@ -623,6 +623,87 @@ fn listening_moves_between_overlapping_addresses_of_one_port_and_refuses_nobody(
 }
 
 #[test]
+fn a_reload_that_is_rejected_after_all_draws_nobody_away_from_those_that_stay() {
+    let port = free_port();
+    let listen = |entries: &str| file(&[&format!("listen = [{entries}]")]);
+    let server = Setup::of_file(&listen(&format!("\"0.0.0.0:{port}\""))).start();
+    let newcomers = ConnectLoop::start(local(port));
+    // More of this address than the wildcard is, and another that the machine does not have.
+    server.reconfigure(&listen(&format!("\"127.0.0.1:{port}\", \"192.0.2.1:{port}\"")));
+    for _ in 0..30 {
+        newcomers.answers(5);
+        let faults = server.rejects_reload();
+        assert!(faults[0].contains("192.0.2.1"), "{faults:?}");
+    }
+    newcomers.answers(5);
+    newcomers.stop();
+}
+
+/// A Unix listener with a full queue, of somebody who does not accept.
+fn full(path: &Path) -> (socket2::Socket, Vec<socket2::Socket>) {
+    let make = || {
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).expect("a socket")
+    };
+    let address = socket2::SockAddr::unix(path).expect("a path");
+    let listener = make();
+    listener.bind(&address).and_then(|()| listener.listen(1)).expect("it listens");
+    let waiting = std::iter::from_fn(|| {
+        let socket = make();
+        socket.set_nonblocking(true).expect("non-blocking");
+        socket.connect(&address).ok().map(|()| socket)
+    });
+    let waiting = waiting.collect();
+    (listener, waiting)
+}
+
+#[test]
+fn a_unix_socket_of_somebody_who_does_not_accept_holds_up_neither_start_nor_reload() {
+    let dir = Dir::new();
+    let path = dir.path().join("taken");
+    let _somebody = full(&path);
+    let listen = format!("listen = [\"unix:{}\"]", path.display());
+    let ended = Setup::of_file(&file(&[&listen])).fails();
+    assert_eq!(ended.status.code(), Some(69), "{}", ended.log);
+    let server = Setup::of_file(&file(&[BEFORE])).start();
+    rejected(&server, &file(&[&listen, OTHERWISE]), "is another server running?");
+    server.stop();
+}
+
+/// It was behind newcomers in one line, and was lost when that was full.
+#[test]
+fn what_a_stuck_worker_is_told_waits_for_it_however_many_come_meanwhile() {
+    if !can_hold() {
+        return;
+    }
+    let with = |secret: &str| {
+        file(&[
+            &format!("auth.secret = {secret:?}"),
+            "auth.withdrawal_spread = \"1s\"",
+            "limits.max_pending = 8000",
+        ])
+    };
+    let (old, new) = ("o".repeat(40), "n".repeat(40));
+    let server = Setup::of_file(&with(&old)).start();
+    let token = |secret: &str| signed("HS256", r#"{"read":["c"]}"#, secret);
+    let (gone, good) = (token(&old), token(&new));
+    // As many at one worker as at the other.
+    let before: Vec<_> = (0..4).map(|_| server.open(&gone)).collect();
+    let held = Held::workers(&server, &[1]);
+    let address = server.address();
+    let newcomers: Vec<_> = (0..2600).map(|_| TcpStream::connect(address).expect("room")).collect();
+    server.takes(&with(&new));
+    drop((newcomers, held));
+    for client in before {
+        client.closed_with(1008);
+    }
+    for _ in 0..10 {
+        assert_eq!(server.refuses_token(&gone).status, 401);
+        server.open(&good).close();
+    }
+    server.stop();
+}
+
+#[test]
 fn of_several_listeners_those_that_stay_are_not_touched() {
     let ports = [free_port(), free_port(), free_port()];
     let listen = |ports: &[u16]| {
