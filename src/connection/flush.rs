@@ -158,17 +158,21 @@ impl Connections {
         if self.hub.borrow().queue(key).backlog() <= bound.saturating_mul(FAR_OVER) {
             return;
         }
-        let dropped = self.in_hub(|hub| {
+        self.too_slow_to_open(key, policy, bound);
+    }
+
+    fn too_slow_to_open(&self, key: MemberKey, policy: SlowConsumer, bound: usize) {
+        let (dropped, told) = self.in_hub(|hub| {
             hub.with_queue(key, |queue, pool| match policy {
-                SlowConsumer::Drop => queue.drop_oldest(bound, pool),
+                SlowConsumer::Drop => (queue.drop_oldest(bound, pool), false),
                 SlowConsumer::Disconnect => {
                     let dropped = queue.discard(pool);
-                    queue.push_close(CloseReason::SlowConsumer.frame().into(), pool);
-                    dropped
+                    let close = CloseReason::SlowConsumer.frame().into();
+                    (dropped, queue.push_close(close, pool))
                 }
             })
         });
-        self.counters.slow_consumers.add(u64::from(policy == SlowConsumer::Disconnect));
+        self.counters.slow_consumers.add(u64::from(told));
         self.counters.dropped.add(dropped);
     }
 
@@ -183,9 +187,17 @@ impl Connections {
         {
             return;
         }
-        if let Some((connection, bytes)) = self.longest_queue() {
-            let policy = self.settings.borrow().slow_consumer;
-            self.too_slow(&connection, policy, bytes / 2);
+        let policy = self.settings.borrow().slow_consumer;
+        let opening = self.longest_reservation();
+        match self.longest_queue() {
+            Some((connection, bytes)) if opening.is_none_or(|(_, other)| other <= bytes) => {
+                self.too_slow(&connection, policy, bytes / 2);
+            }
+            _ => {
+                if let Some((key, bytes)) = opening {
+                    self.too_slow_to_open(key, policy, bytes / 2);
+                }
+            }
         }
     }
 }

@@ -340,6 +340,13 @@ impl Connections {
         Some((longest.clone(), bytes(longest))).filter(|(_, bytes)| *bytes > 0)
     }
 
+    /// Of the members whose handshake is not done, the one for which most bytes wait, and how many.
+    pub(super) fn longest_reservation(&self) -> Option<(MemberKey, usize)> {
+        let hub = self.hub.borrow();
+        let waiting = hub.waiting().filter(|(key, _)| self.get(*key).is_none());
+        waiting.max_by_key(|(_, bytes)| *bytes)
+    }
+
     /// Waits until what is published reaches this member.
     pub(super) fn poll_open(&self, key: MemberKey, cx: &mut Context<'_>) -> Poll<()> {
         if self.hub.borrow().is_open(key) {

@@ -14,6 +14,7 @@ use super::relay::Relay;
 use super::socket::{AcceptedSocket, Socket};
 use super::*;
 use crate::config::{Config, SlowConsumer};
+use crate::counters::Counters;
 use crate::hub::Hub;
 use crate::hub::mail::WorkerId;
 use crate::hub::placement::Placement;
@@ -33,8 +34,9 @@ impl Alone {
 
     /// The first of so many workers, of which the others say nothing.
     pub(super) fn of(workers: usize, config: &Config) -> Alone {
+        let counters: Arc<[Arc<Counters>]> = (0..workers).map(|_| Arc::default()).collect();
         let hub = Hub::new(WorkerId(0), Placement::new(workers));
-        let counters = (0..workers).map(|_| Arc::default()).collect();
+        let hub = hub.counting(counters[0].held.clone());
         let settings = Settings::from(config);
         let all = Connections::new(hub, WorkerId(0), counters, settings, Box::<Relay>::default());
         Alone { all, taken: Arc::default() }
@@ -157,4 +159,32 @@ fn a_peer_that_takes_its_time_over_its_101_is_bounded_like_a_slow_consumer() {
             }
         });
     }
+}
+
+#[test]
+fn of_all_queues_together_that_of_a_peer_which_does_not_take_its_101_may_be_the_longest() {
+    let mut config = Config::default();
+    config.limits.total_queue = 100_000;
+    run_local(async {
+        let alone = Alone::new(&config);
+        let publisher = alone.reserve(&[], &["c"]);
+        let late = alone.reserve(&["c"], &[]);
+        let (socket, mut peer) = sockets();
+        let reader = alone.reserve(&["c"], &[]).attach(alone.identity(), socket, &[]);
+        turns(&alone).await;
+        let mut heard = Vec::new();
+        for number in 0..400 {
+            alone.publish(&publisher, "c", &format!("{number:01000}"));
+            tokio::task::yield_now().await;
+            alone.end_turn();
+            let _ = peer.read_to_end(&mut heard);
+            assert!(alone.all.counters.held.bytes() < 110_000, "at {number}");
+        }
+        assert!(reader.is_open() && heard.len() > 400_000, "{} bytes", heard.len());
+        assert_eq!(alone.all.counters.slow_consumers.get(), 1);
+        let (socket, peer) = sockets();
+        late.attach(alone.identity(), socket, &[]);
+        let heard = reads(&alone, &peer, |heard| heard.len() > 4).await;
+        assert_eq!(heard[..4], CloseReason::SlowConsumer.frame()[..4]);
+    });
 }

@@ -261,6 +261,13 @@ impl Hub {
 
     // ---- queues
 
+    /// The members for which something waits, with its bytes.
+    pub fn waiting(&self) -> impl Iterator<Item = (MemberKey, usize)> {
+        let all = self.members.iter();
+        let waiting = all.map(|(key, member)| (key as MemberKey, member.queue.bytes()));
+        waiting.filter(|(_, bytes)| *bytes > 0)
+    }
+
     /// What waits for a member's socket.
     pub fn queue(&self, key: MemberKey) -> &OutboundQueue {
         &self.members[key as usize].queue
