@@ -136,10 +136,11 @@ fn settle_at(socket: &Path, limit: Duration) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let left = end.saturating_duration_since(Instant::now());
                 let limit = Timespec::try_from(left).map_err(io::Error::other)?;
-                if rustix::event::poll(&mut [PollFd::new(&mark, PollFlags::OUT)], Some(&limit))?
-                    == 0
-                {
-                    return Err(io::ErrorKind::TimedOut.into());
+                match rustix::event::poll(&mut [PollFd::new(&mark, PollFlags::OUT)], Some(&limit)) {
+                    Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                    // A signal is no reason to leave the last words behind.
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
             Err(error) => return Err(error),
