@@ -3,6 +3,7 @@
 //! [`run`] is its beginning from top to bottom, `server` the loop after that. Nothing below this module knows
 //! of signals or of a service manager.
 //!
+//! - [`preconditions`]: what a start needs of the machine.
 //! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
 //! - `reload`: a new configuration, all or nothing. `certificate`: its end.
 //! - `log`, [`events`]: what administrators read. [`signals`]: what they may send.
@@ -23,6 +24,7 @@ mod log;
 mod manager;
 mod memory;
 pub mod metrics;
+pub mod preconditions;
 mod reload;
 mod server;
 pub mod signals;
@@ -47,7 +49,7 @@ use crate::http::front::Shared;
 use crate::http::rules::Rules;
 use crate::worker::Workers;
 use control::ControlSocket;
-use listeners::{Bound, Listeners, Purpose};
+use listeners::{Bound, Listeners, Opened, Purpose};
 use manager::Manager;
 use metrics::{Exposition, Metrics};
 use server::{Inputs, Server};
@@ -102,6 +104,7 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
         tracing::warn!(event = "descriptor_limit", "{shortage}");
     }
     let (bound, control) = open(config)?;
+    refuse(&bound, config)?;
     let shared = Arc::new(Shared::new(config.workers.get()));
     shared.pending.set_most(config.limits.max_pending);
     let (rules, settings) = (Arc::new(Rules::from(config)), Settings::from(config));
@@ -118,21 +121,6 @@ async fn start(options: &Options) -> Result<(Server, Inputs), u8> {
     let listeners = Listeners::start(bound, config, workers.clone(), exposition);
     shared.tcp_port.store(listeners.port(), Ordering::Relaxed);
     warn_of_ignored(&listeners, &loaded.settings);
-    if listeners.are_given(Purpose::Clients)
-        && config.auth.is_confined_to_loopback()
-        && listeners.reach_beyond_loopback(Purpose::Clients)
-    {
-        tracing::error!(
-            event = "empty_secret",
-            "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
-             sign tokens; set a secret, or auth.allow_empty_secret = true"
-        );
-        return Err(78);
-    }
-    if listeners.lack_certificate(config) {
-        tracing::error!(event = "bind_failed", "{}", listeners::NO_CERTIFICATE);
-        return Err(78);
-    }
     let (asks, questions) = mpsc::channel(ASKS);
     let control = control.map(|socket| {
         let everyone = workers.everyone().clone();
@@ -178,6 +166,27 @@ fn open(config: &Config) -> Result<(Bound, Option<ControlSocket>), u8> {
         (Ok(bound), Ok(control)) => Ok((bound, control)),
         _ => Err(code),
     }
+}
+
+/// Ends the start over listeners that the configuration does not go with, which those of the service manager may be:
+/// before anybody is accepted from them, who wait for a start that succeeds.
+fn refuse(bound: &Bound, config: &Config) -> Result<(), u8> {
+    let is_open = |opened: &Opened| {
+        opened.asked.is_none() && opened.purpose == Purpose::Clients && !opened.listener.is_local()
+    };
+    if config.auth.is_confined_to_loopback() && bound.iter().any(is_open) {
+        tracing::error!(
+            event = "empty_secret",
+            "auth.secret: empty, and the service manager's listeners reach beyond loopback, so anyone could \
+             sign tokens; set a secret, or auth.allow_empty_secret = true"
+        );
+        return Err(78);
+    }
+    if config.tls.identity.is_none() && bound.iter().any(|opened| opened.preamble.tls) {
+        tracing::error!(event = "bind_failed", "{}", listeners::NO_CERTIFICATE);
+        return Err(78);
+    }
+    Ok(())
 }
 
 /// Keeps other processes of the same user, and core dumps, from secrets in memory.

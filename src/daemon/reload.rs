@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::ask::{LastReload, ReloadOutcome, Reloaded};
 use super::descriptors;
 use super::listeners::{NO_CERTIFICATE, Purpose};
+use super::preconditions;
 use super::server::Server;
 use crate::config::{
     Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
@@ -157,7 +158,16 @@ impl Server {
         {
             return Err(vec![NO_CERTIFICATE.to_owned()]);
         }
+        // What was wrong before stands in the way of no other change.
+        let known = preconditions::lacking(old);
+        let (known, lacking): (Vec<_>, Vec<_>) = preconditions::lacking(&loaded.config)
+            .into_iter()
+            .partition(|lack| known.contains(lack));
+        if !lacking.is_empty() {
+            return Err(lacking.iter().map(ToString::to_string).collect());
+        }
         let mut report = Reloaded::default();
+        report.warnings.extend(known.iter().map(|lack| format!("a start would fail now: {lack}")));
         let changes = diff(old, &loaded.config);
         for change in &changes {
             match change.reload {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::dir::Dir;
-use crate::support::http::{Request, Response};
+use crate::support::http::{Request, Response, connect, local};
 use crate::support::server::{Setup, file};
+use crate::support::token::signed;
 use crate::support::{PATIENCE, until};
 
 fn listener() -> (TcpListener, SocketAddr) {
@@ -73,6 +74,30 @@ fn a_given_listener_beyond_loopback_and_the_empty_secret_do_not_start() {
     assert_eq!(ended.status.code(), Some(78), "{}", ended.log);
     assert!(ended.log.contains("auth.secret: empty"), "{}", ended.log);
     assert!(!ended.log.contains("event=ready"), "{}", ended.log);
+}
+
+/// Nobody is accepted, let alone let in, before it is known whether the server may start.
+#[test]
+fn who_waits_at_a_given_listener_is_left_to_a_start_that_succeeds() {
+    let anybody = signed("HS256", r#"{"read":["c"]}"#, "");
+    for _ in 0..20 {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
+        let address = local(listener.local_addr().expect("its address").port());
+        let successor = listener.try_clone().expect("the same listener");
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let mut stream = connect(address);
+                stream.write_all(&Request::upgrade_with(&anybody).bytes()).expect("it is taken");
+                stream
+            })
+            .collect();
+        let ended = Setup::new("").without_secret().given(listener).fails();
+        assert_eq!(ended.status.code(), Some(78), "{}", ended.log);
+        successor.set_nonblocking(true).expect("non-blocking");
+        for number in 0..waiting.len() {
+            successor.accept().unwrap_or_else(|error| panic!("{number}: {error}"));
+        }
+    }
 }
 
 /// Somebody who comes and goes all the time, until told to stop: how often, and how often in vain. Whoever is

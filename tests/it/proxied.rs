@@ -9,7 +9,7 @@ use crate::support::client::{Client, Event};
 use crate::support::dir::Dir;
 use crate::support::http::{Request, Response, connect, connect_from, free_port, local};
 use crate::support::server::{Server, Setup, file};
-use crate::support::token::grant;
+use crate::support::token::{grant, token};
 use crate::support::tools::require_tool;
 use crate::support::until;
 
@@ -181,6 +181,26 @@ fn carries(proxy: &Proxy, server: &Server) {
     assert!(line.contains(&format!("from {CLIENT}")), "{line}");
 }
 
+/// A token of sixteen hundred channels, in the header and in the query, and what is published over HTTP in as much
+/// as a body may have.
+#[track_caller]
+fn carries_much(proxy: &Proxy, server: &Server) {
+    let names: Vec<String> = (0..1600).map(|number| format!("a channel of {number:08}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let long = grant(&names, &[]);
+    assert!((40_000..60_000).contains(&long.len()), "{}", long.len());
+    for request in [Request::upgrade_with(&long), Request::upgrade(&format!("/?auth={long}"))] {
+        assert!(Client::open_on(connect(server.address()), &request.bytes()).is_ok());
+        proxy.client(&request).expect("admitted").close();
+    }
+    let sender = token(r#"{"api":true,"write":["c"]}"#);
+    let line = format!("{{\"channel\":\"c\",\"data\":{:?}}}\n", "x".repeat(1_000_000));
+    let body = line.repeat(16);
+    let request = Request::new("POST", "/api/publish").header("Host", "philote.example.org");
+    let answer = proxy.ask(&request.bearer(&sender).body("application/x-ndjson", body));
+    assert_eq!((answer.status, answer.body.lines().count()), (200, 16), "{answer:?}");
+}
+
 /// Neither a token nor anything else of a query stands in any log of the proxy, or in a page of its own: after answers,
 /// refusals, requests that it cannot read, and with nobody behind it.
 #[track_caller]
@@ -225,6 +245,7 @@ fn nginx_with_the_sample_carries_messages_and_health_and_the_clients_address_and
     carries(&proxy, &server);
     let logs = proxy.logs();
     let request = format!("{CLIENT} [");
+    carries_much(&proxy, &server);
     assert!(logs.contains(&request) && logs.contains("\"GET / HTTP/1.1\" 101"), "{logs}");
     tells_no_query(&proxy, server);
     assert!(proxy.logs().contains(" 502 "), "{}", proxy.logs());
@@ -236,6 +257,7 @@ fn haproxy_with_the_sample_carries_messages_and_health_and_the_clients_address_a
     let Some(proxy) = haproxy(&format!("server philote1 {}", server.address())) else { return };
     carries(&proxy, &server);
     let logs = proxy.logs();
+    carries_much(&proxy, &server);
     assert!(logs.contains(&format!("{CLIENT}:")) && logs.contains(" GET / HTTP/1.1"), "{logs}");
     tells_no_query(&proxy, server);
     assert!(proxy.logs().contains(" 503 "), "{}", proxy.logs());
@@ -432,10 +454,12 @@ fn found(regex: &Path, dir: &Dir, lines: &[String]) -> Vec<String> {
     String::from_utf8_lossy(&done.stdout).lines().map(str::to_owned).collect()
 }
 
-#[test]
-fn fail2ban_finds_whoever_is_refused_and_nobody_that_a_client_names() {
-    let Some((regex, dir)) = fail2ban() else { return };
-    let server = Setup::new("[proxy]\ntrusted = [\"127.0.0.1\"]\n[log]\nlevel = \"debug\"").start();
+/// What a server logs of those that it refuses, of what they may forge, and of the honest.
+fn refusals(format: &str) -> String {
+    let config = format!(
+        "[proxy]\ntrusted = [\"127.0.0.1\"]\n[log]\nlevel = \"debug\"\nformat = {format:?}"
+    );
+    let server = Setup::new(&config).start();
     let from = |client: &str, request: &Request| {
         let request = request.clone().header("X-Forwarded-For", client);
         Client::open_on(connect(server.address()), &request.bytes())
@@ -470,10 +494,16 @@ fn fail2ban_finds_whoever_is_refused_and_nobody_that_a_client_names() {
         assert!(Client::open_on(connect(server.address()), &request.bytes()).is_err());
     }
     // Those who are refused for what happens to the honest.
-    let expired = crate::support::token::token(r#"{"exp":1}"#);
+    let expired = token(r#"{"exp":1}"#);
     assert!(from("192.0.2.7", &Request::upgrade_with(&expired)).is_err());
     speaker.close();
-    let log = server.stop();
+    server.stop()
+}
+
+#[test]
+fn fail2ban_finds_whoever_is_refused_and_nobody_that_a_client_names() {
+    let Some((regex, dir)) = fail2ban() else { return };
+    let log = refusals("text");
     let lines: Vec<String> = log.lines().map(str::to_owned).collect();
     assert_eq!(
         lines.iter().filter(|line| line.contains("event=publish_refused")).count(),
@@ -485,6 +515,12 @@ fn fail2ban_finds_whoever_is_refused_and_nobody_that_a_client_names() {
     let mut expected = expected.to_vec();
     expected.extend(vec!["192.0.2.6".to_owned(); 4]);
     assert_eq!(found(&regex, &dir, &lines), expected, "{log}");
+
+    // The same as JSON.
+    let json = refusals("json");
+    let json: Vec<String> = json.lines().map(str::to_owned).collect();
+    assert!(json.iter().any(|line| line.starts_with("{\"timestamp\":\"")), "{json:?}");
+    assert_eq!(found(&regex, &dir, &json), expected, "{json:?}");
 
     // The same as the journal has it: the message alone behind the name of the service.
     let as_in_journal = |line: &String| {

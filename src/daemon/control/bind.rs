@@ -149,10 +149,7 @@ impl Drop for SocketFile {
 /// Where another process listens there, something else stands there, the group is not known, or the system says no.
 pub fn bind(control: &config::Control) -> Result<Option<ControlSocket>, BindError> {
     let Some(path) = &control.socket else { return Ok(None) };
-    let group = match &control.group {
-        Some(group) => Some(group_id(group).map_err(|error| BindError::Group { error })?),
-        None => None,
-    };
+    let group = group_of(control)?;
     make_room(path)?;
     let system = |error| BindError::system(path, error);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
@@ -168,6 +165,26 @@ pub fn bind(control: &config::Control) -> Result<Option<ControlSocket>, BindErro
     socket.set_nonblocking(true).map_err(system)?;
     let listener = UnixListener::from_std(socket.into()).map_err(system)?;
     Ok(Some(ControlSocket { listener, file }))
+}
+
+/// Whether the control socket could be made, as far as that shows without doing it.
+///
+/// # Errors
+/// Why it could not.
+pub fn look(control: &config::Control) -> Result<(), BindError> {
+    let Some(path) = &control.socket else { return Ok(()) };
+    group_of(control)?;
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(BindError::NoSocket { path: path.into() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn group_of(control: &config::Control) -> Result<Option<u32>, BindError> {
+    let number = control.group.as_deref().map(group_id).transpose();
+    number.map_err(|error| BindError::Group { error })
 }
 
 /// Removes a stale socket, and nothing else.

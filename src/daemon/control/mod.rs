@@ -26,12 +26,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::ask::Ask;
 use super::metrics::Metrics;
 use crate::http::inquiry::Everyone;
-pub use bind::{BindError, ControlSocket, bind};
+pub use bind::{BindError, ControlSocket, bind, look};
 use routes::Caller;
 
 /// Bytes of a request's head: twice the least that hyper allows, many times what the tools send.
@@ -40,6 +40,8 @@ const HEAD: usize = 16 << 10;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long accepting rests where descriptors have run out.
 const REST: Duration = Duration::from_millis(500);
+/// How long nothing more is said of that.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What callers may take.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,7 @@ async fn serve_within(
     everyone: Everyone,
 ) {
     let mut talks = JoinSet::new();
+    let mut warned: Option<Instant> = None;
     loop {
         tokio::select! {
             () = asks.closed() => break,
@@ -88,7 +91,10 @@ async fn serve_within(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(event = "control_accept_failed", %error, "cannot accept on the control socket");
+                    if warned.is_none_or(|at| at.elapsed() >= QUIET) {
+                        warned = Some(Instant::now());
+                        tracing::warn!(event = "control_accept_failed", %error, "cannot accept on the control socket");
+                    }
                     sleep(REST).await;
                 }
             }

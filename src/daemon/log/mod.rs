@@ -53,6 +53,14 @@ pub(super) struct Log {
     level: reload::Handle<Targets, Registry>,
 }
 
+/// Whether the configured log could be installed, as far as that shows without doing it.
+///
+/// # Errors
+/// Why it could not.
+pub(super) fn look(config: &config::Log) -> Result<(), LogError> {
+    Output::look(config)
+}
+
 /// Installs the log of the process.
 ///
 /// # Errors

@@ -31,6 +31,11 @@ pub(in crate::daemon) enum LogError {
 }
 
 impl LogError {
+    /// Whether its directory is not there, which the service manager may be told to make (LogsDirectory=).
+    pub(in crate::daemon) fn may_be_made(&self) -> bool {
+        matches!(self, LogError::File { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// 77 where it is not permitted, 69 where it may heal, 78 where the configuration is wrong.
     pub(in crate::daemon) fn exit_code(&self) -> u8 {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
@@ -69,6 +74,30 @@ enum Sink {
 }
 
 impl Output {
+    /// Whether what is configured could be opened, as far as that shows without doing it.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub(super) fn look(config: &config::Log) -> Result<(), LogError> {
+        let LogOutput::File(path) = &config.output else { return Ok(()) };
+        // In the system's words, as opening it would be told.
+        let fault = |errno: rustix::io::Errno| {
+            Err(LogError::File { path: path.clone(), error: errno.into() })
+        };
+        let parent = path.parent().unwrap_or(path);
+        match (std::fs::metadata(path), std::fs::metadata(parent)) {
+            (Ok(found), _) if found.is_dir() => fault(rustix::io::Errno::ISDIR),
+            (_, Ok(parent)) if !parent.is_dir() => fault(rustix::io::Errno::NOTDIR),
+            // What this user may not see is not known to be missing.
+            (_, Err(error)) => match error.kind() {
+                io::ErrorKind::NotFound => fault(rustix::io::Errno::NOENT),
+                io::ErrorKind::NotADirectory => fault(rustix::io::Errno::NOTDIR),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Opens what is configured; and why it is stderr where it should have been the journal.
     ///
     /// # Errors

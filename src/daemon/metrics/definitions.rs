@@ -241,7 +241,7 @@ pub static METRICS: &[Metric] = &[
         meaning: "Which philote this is.",
         value: Value::Info(&[
             ("version", env!("CARGO_PKG_VERSION")),
-            ("commit", env!("PHILOTE_BUILT_OF")),
+            ("commit", env!("PHILOTE_BUILT_COMMIT")),
             ("target", env!("PHILOTE_BUILT_FOR")),
         ]),
     },

@@ -1,0 +1,44 @@
+//! What a start needs of this machine beside a good configuration, as far as it shows without changing anything: so that
+//! neither `philote check` nor a reload calls good what the next start would end over.
+
+use std::fmt;
+
+use crate::config::Config;
+
+use super::listeners::Purpose;
+use super::{bind, control, log};
+
+/// Something that is lacking, in the words of a start that ends over it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    line: String,
+    /// Whether it may be there when it is needed, since whoever starts the server makes it.
+    pub may_be_made: bool,
+}
+
+impl Lack {
+    fn of(fault: &impl fmt::Display) -> Lack {
+        Lack { line: fault.to_string(), may_be_made: false }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+/// What is lacking. What whoever asks cannot see is not lacking.
+pub fn lacking(config: &Config) -> Vec<Lack> {
+    let mut lacking = Vec::new();
+    if let Err(fault) = log::look(&config.log) {
+        lacking.push(Lack { may_be_made: fault.may_be_made(), ..Lack::of(&fault) });
+    }
+    let clients = config.listen_addresses();
+    let clients = clients.iter().filter_map(|address| bind::look(address).err());
+    let metrics = config.metrics.listen.iter().filter_map(|address| bind::look(address).err());
+    let metrics = metrics.map(|fault| fault.of(Purpose::Metrics));
+    lacking.extend(clients.chain(metrics).map(|fault| Lack::of(&fault)));
+    lacking.extend(control::look(&config.control).err().map(|fault| Lack::of(&fault)));
+    lacking
+}
