@@ -19,6 +19,7 @@ fn main() {
         }
         git(&["rev-parse", "--short=12", "HEAD"])
     });
+    println!("cargo::rustc-env=PHILOTE_BUILT_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
     let commit = commit.map_or("unknown commit".into(), |commit| format!("commit {commit}"));
     println!("cargo::rustc-env=PHILOTE_BUILT_OF={commit}");
     let target = std::env::var("TARGET").expect("cargo names the target");

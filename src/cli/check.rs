@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::service_user::{Noting, ServiceUser};
 use super::token::now;
 use super::{output, reload};
+use crate::daemon::preconditions;
 
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("socket", |socket| socket.requires("running").conflicts_with("print")))]
@@ -42,6 +43,15 @@ impl Check {
             for complaint in sources.files().iter().filter_map(|path| user.complaint(path)) {
                 output::tell(format_args!("warning: {complaint}"));
             }
+        }
+        let (may_come, lacking): (Vec<_>, Vec<_>) =
+            preconditions::lacking(&loaded.config).into_iter().partition(|lack| lack.may_be_made);
+        for lack in may_come {
+            output::tell(format_args!("warning: {lack}"));
+        }
+        if !lacking.is_empty() {
+            let lines: Vec<_> = lacking.iter().map(ToString::to_string).collect();
+            return Err(Failure::Rejected(lines.join("\n")));
         }
         if self.print {
             for setting in &loaded.settings {

@@ -49,7 +49,7 @@ fn rows(status: &Told, now: u64) -> Vec<[String; 2]> {
     };
     [
         ("server", format!("philote {}, process {}", status.version, status.pid)),
-        ("state", format!("{} for {}", status.state, age(status.uptime_seconds))),
+        ("state", format!("{}, up for {}", status.state, age(status.uptime_seconds))),
         ("configuration", status.configuration.as_deref().unwrap_or(none).into()),
         ("listening on", status.listening.join(", ")),
         (

@@ -99,11 +99,23 @@ impl Walk<'_> {
                 }
                 (None, DeValue::Table(_) | DeValue::Array(_)) => {
                     let sections = || SECTIONS.iter().map(|section| section.name);
-                    let mend = match nearest(name, sections()) {
-                        Some(section) => format!("did you mean [{section}]?"),
-                        None => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
+                    // [name] or [[name]], and not name = [...].
+                    let is_meant = match value.get_ref() {
+                        DeValue::Array(items) => {
+                            items.first().is_some_and(|item| item.get_ref().is_table())
+                        }
+                        _ => true,
                     };
-                    self.fault(&origin, name, format!("unknown section; {mend}"));
+                    let mend = match nearest(name, sections()) {
+                        Some(section) if is_meant => format!("did you mean [{section}]?"),
+                        _ if !is_meant => suggestion("", name),
+                        _ => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
+                    };
+                    self.fault(
+                        &origin,
+                        name,
+                        format!("unknown {}; {mend}", if is_meant { "section" } else { "key" }),
+                    );
                 }
                 (None, _) => {
                     let mend = suggestion("", name);

@@ -85,6 +85,10 @@ impl Cursor<'_> {
         self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
         let name = self.text[start..self.at].to_owned();
         self.skip_while(is_blank);
+        if self.peek() == Some('\u{feff}') {
+            // systemd would not know this name.
+            return Err((self.at, "a byte order mark; save the file as UTF-8 without one"));
+        }
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
             return Err((start, "no name of a variable; write NAME=value, or # before a comment"));
         }
@@ -229,6 +233,7 @@ mod tests {
             ("A B=c", 3, equals),
             ("A-B=c", 2, equals),
             ("=c", 1, name),
+            ("\u{feff}A=c", 1, "a byte order mark; save the file as UTF-8 without one"),
             ("1A=c", 1, name),
             ("'A'=c", 1, name),
             ("export =c", 8, name),

@@ -207,7 +207,13 @@ fn port(text: &str) -> Option<u16> {
 
 fn not_an_address(text: &str) -> String {
     if let Ok(ip) = text.parse::<Ipv6Addr>() {
-        return format!("an IPv6 address wants brackets; write \"[{ip}]:{DEFAULT_PORT}\"");
+        // The end of it may have been meant as the port.
+        let parts = text.rsplit_once(':').map(|(host, end)| (host.parse::<Ipv6Addr>(), port(end)));
+        let meant = match parts {
+            Some((Ok(host), Some(port))) => format!("\"[{host}]:{port}\" or "),
+            _ => String::new(),
+        };
+        return format!("an IPv6 address wants brackets; write {meant}\"[{ip}]:{DEFAULT_PORT}\"");
     }
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     if let (true, Some(port)) = (matches!(host, "" | "*"), self::port(port)) {

@@ -2,12 +2,13 @@
 //! from others.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use super::fault::Origin;
 use super::field::quote;
 use super::layer::Layer;
 use super::report::Report;
-use super::unit::show_size;
+use super::unit::{show_duration, show_size};
 use super::{Config, ListenAddress, Preamble, TrustedProxy, scalar};
 
 /// Where each key that is set was set.
@@ -95,6 +96,7 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
         report.fault(&origin("auth.check_origin"), Some("auth.check_origin"), text);
     }
     listeners(config, &origin("listen"), complete, report);
+    control(config, &origin("control.socket"), report);
     metrics(config, &origin("metrics.listen"), report);
     proxies(config, &origin("listen"), &origin("proxy.trusted"), report);
     let mut secured = addresses_of(config, |preamble| preamble.tls);
@@ -120,6 +122,16 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
         );
         report.warn(&origin(key), Some(key), text);
     }
+    let shutdown = &config.shutdown;
+    if let Some(delay) = shutdown.delay.filter(|delay| *delay >= shutdown.drain_timeout) {
+        let text = format!(
+            "delay ({}) leaves nothing of drain_timeout ({}), so connections are cut without a close; raise \
+             shutdown.drain_timeout above it",
+            show_duration(delay),
+            show_duration(shutdown.drain_timeout)
+        );
+        report.warn(&origin("shutdown.delay"), Some("shutdown.delay"), text);
+    }
     for key in ["websocket.read_buffer_size", "websocket.write_buffer_size"] {
         if let Some(origin) = origins.get(key) {
             let text = "accepted for old configurations, and changes nothing; it can be taken out";
@@ -135,12 +147,27 @@ fn addresses_of(
     config.listen_addresses().into_iter().filter(move |address| wanted(address.preamble()))
 }
 
+/// One socket cannot be for tools and for clients.
+fn control(config: &Config, origin: &Origin, report: &mut Report) {
+    let key = "control.socket";
+    let mut listen = config.listen_addresses();
+    listen.extend(config.metrics.listen.iter().cloned());
+    for other in listen {
+        if let ListenAddress::Unix { path, .. } = &other
+            && config.control.socket.as_ref() == Some(path)
+        {
+            let text = format!("{other} is listened on too; take another path");
+            report.fault(origin, Some(key), text);
+        }
+    }
+}
+
 fn metrics(config: &Config, origin: &Origin, report: &mut Report) {
     let key = Some("metrics.listen");
     let addresses = &config.metrics.listen;
     for (index, address) in addresses.iter().enumerate() {
-        if addresses[..index].iter().any(|other| same_socket(address, other)) {
-            report.fault(origin, key, format!("{address} stands twice; take one out"));
+        if let Some(other) = addresses[..index].iter().find(|other| same_socket(address, other)) {
+            report.fault(origin, key, twice(address, other));
         }
         if config.listen_addresses().iter().any(|other| same_socket(address, other)) {
             let text = format!("{address} stands in listen too; take another port or path");
@@ -157,11 +184,36 @@ fn metrics(config: &Config, origin: &Origin, report: &mut Report) {
     }
 }
 
+fn twice(address: &ListenAddress, other: &ListenAddress) -> String {
+    match (address, other) {
+        (ListenAddress::Tcp { address: one, .. }, ListenAddress::Tcp { address: two, .. })
+            if one != two =>
+        {
+            format!("{address} and {other} cannot both be listened on; take one out")
+        }
+        _ => format!("{address} stands twice; take one out"),
+    }
+}
+
 /// Whether two addresses cannot both be listened on, as far as that shows.
 fn same_socket(one: &ListenAddress, other: &ListenAddress) -> bool {
     match (one, other) {
-        (ListenAddress::Tcp { address: one, .. }, ListenAddress::Tcp { address: other, .. }) => {
-            one == other && one.port() != 0
+        (
+            ListenAddress::Tcp { address: one, ipv6only: one_alone, .. },
+            ListenAddress::Tcp { address: other, ipv6only: other_alone, .. },
+        ) => {
+            // What a wildcard has nobody else can have: of its own family, or of both.
+            let takes = |wildcard: &SocketAddr, alone: &bool, other: &SocketAddr| {
+                // BSD lets both listen, and gives each what comes to its very address.
+                cfg!(target_os = "linux")
+                    && wildcard.ip().is_unspecified()
+                    && (wildcard.is_ipv4() == other.is_ipv4() || wildcard.is_ipv6() && !alone)
+            };
+            one.port() == other.port()
+                && one.port() != 0
+                && (one.ip() == other.ip()
+                    || takes(one, one_alone, other)
+                    || takes(other, other_alone, one))
         }
         (ListenAddress::Unix { path: one, .. }, ListenAddress::Unix { path: other, .. }) => {
             one == other
@@ -202,8 +254,8 @@ fn listeners(config: &Config, origin: &Origin, complete: bool, report: &mut Repo
         report.fault(origin, key, text);
     }
     for (index, address) in addresses.iter().enumerate() {
-        if addresses[..index].iter().any(|other| same_socket(address, other)) {
-            report.fault(origin, key, format!("{address} stands twice; take one out"));
+        if let Some(other) = addresses[..index].iter().find(|other| same_socket(address, other)) {
+            report.fault(origin, key, twice(address, other));
         }
     }
     if !complete || !config.auth.accepts_empty_key() {

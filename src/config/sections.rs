@@ -68,7 +68,7 @@ pub struct WebSocket {
     pub close_timeout: Duration,
     /// How long a connection is silent before it is pinged; `None` is never.
     pub ping_interval: Option<Duration>,
-    /// How long a ping may go unanswered.
+    /// How long a ping may go unanswered. Two in a row end a connection that has answered one before.
     pub pong_timeout: Duration,
     /// From accept to the answered upgrade.
     pub handshake_timeout: Duration,

@@ -20,6 +20,12 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         Some((_, factor)) => *factor,
         None if unit.is_empty() => 1,
         None => {
+            if is_more_than_one(unit) {
+                return Err(format!(
+                    "{text:?} is not one whole number and one unit; write such as \"{digits}MiB\" (B, KiB, MiB, \
+                     GiB and TiB are known)"
+                ));
+            }
             // KB is 1000 to some and 1024 to others; nobody shall have to know which we mean.
             let meant = SIZES.iter().find(|(name, _)| {
                 unit.len() <= 2 && unit.as_bytes()[0].eq_ignore_ascii_case(&name.as_bytes()[0])
@@ -43,6 +49,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
             Err(format!("{text:?} is no duration; write a number and a unit, such as \"25s\""))
         }
         (_, None) if unit.is_empty() => Err(no_unit(digits)),
+        (_, None) if is_more_than_one(unit) => Err(format!(
+            "{text:?} is not one whole number and one unit; write such as \"90s\" (ms, s, m, h are known)"
+        )),
+        (_, None) if unit == "d" => Err(format!(
+            "{unit:?} is no unit of time; write hours, such as \"24h\" (ms, s, m, h are known)"
+        )),
         (_, None) => {
             Err(format!("{unit:?} is no unit of time; write \"{digits}s\" (ms, s, m, h are known)"))
         }
@@ -52,8 +64,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Whether what stands behind the first digits has a point or other digits.
+fn is_more_than_one(unit: &str) -> bool {
+    unit.contains(|c: char| c.is_ascii_digit() || c == '.' || c == ',')
+}
+
 /// What is said of a duration that is a bare number.
 pub(super) fn no_unit(number: &str) -> String {
+    if number.starts_with('-') {
+        return format!(
+            "{number} is less than nothing; write a number and a unit, such as \"25s\""
+        );
+    }
     format!("{number} has no unit; write \"{number}s\" for seconds")
 }
 
@@ -114,7 +136,7 @@ mod tests {
             ("1MB", "write \"1MiB\""),
             ("64k", "write \"64KiB\""),
             ("2g", "write \"2GiB\""),
-            ("1.5MiB", "no unit of a size"),
+            ("1.5MiB", "one whole number and one unit; write such as \"1MiB\""),
             ("1\u{e9}", "no unit of a size"),
             ("99999999999TiB", "too large"),
             ("99999999999999999999", "too large"),
@@ -146,8 +168,9 @@ mod tests {
             ("-1s", "no duration"),
             ("25", "25 has no unit; write \"25s\""),
             ("25 sec", "write \"25s\""),
-            ("1m30s", "no unit of time"),
-            ("1.5s", "no unit of time"),
+            ("1m30s", "one whole number and one unit"),
+            ("1d", "write hours, such as \"24h\""),
+            ("1.5s", "one whole number and one unit"),
             ("99999999999999999999s", "too long"),
             ("9999999999999999999h", "too long"),
         ];

@@ -131,7 +131,11 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer) {
     let mut timer = Box::pin(tokio::time::sleep_until(visit.until.get()));
     let ended = poll_fn(|cx| {
         if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
-            return Poll::Ready(if done.is_ok() { End::Done } else { End::Failed });
+            return Poll::Ready(match done {
+                Ok(()) => End::Done,
+                Err(error) if error.is_parse() => End::Unreadable,
+                Err(_) => End::Failed,
+            });
         }
         loop {
             if timer.as_mut().poll(cx).is_pending() {
@@ -147,6 +151,8 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer) {
     let upgrade = visit.upgrade.borrow_mut().take();
     match ended {
         End::Failed => {}
+        // hyper has answered it already.
+        End::Unreadable => visit.front.note_refused(peer, refusal::UNREADABLE_NAME),
         End::Done => {
             let parts = connection.into_parts();
             let socket = parts.io.into_inner();
@@ -198,6 +204,8 @@ async fn linger(mut socket: Socket) {
 enum End {
     Done,
     Failed,
+    /// The head of a request is none, or too long.
+    Unreadable,
     TimedOut,
 }
 

@@ -16,6 +16,9 @@ pub(super) const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-ty
 /// The name of that, in log and metrics.
 pub(super) const TIMED_OUT_NAME: &str = "handshake_took_too_long";
 
+/// The name of a request whose head cannot be read: that of a handshake that is none.
+pub(super) const UNREADABLE_NAME: &str = "malformed";
+
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 

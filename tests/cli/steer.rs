@@ -261,7 +261,7 @@ fn status_is_a_table_for_people_and_json_for_programs() {
         lines.next().unwrap_or_else(|| panic!("no {name} in {out}")).trim().to_owned()
     };
     assert_eq!(value("server"), "philote 1.2.3, process 4711");
-    assert_eq!(value("state"), "running for 1d 1h");
+    assert_eq!(value("state"), "running, up for 1d 1h");
     assert_eq!(value("listening on"), "127.0.0.1:6380, [::1]:6380");
     assert_eq!(value("metrics on"), "127.0.0.1:9638");
     assert_eq!(value("connections"), "3 of 255");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::dir::Dir;
-use crate::support::server::{NOBODY, Setup};
+use crate::support::server::{NOBODY, Setup, file};
 use crate::support::token::SECRET;
 use crate::support::tools::skip;
 
@@ -18,6 +18,63 @@ fn warnings(config: &Path) -> Vec<String> {
     let said = String::from_utf8(done.stderr).expect("text");
     assert!(done.status.success(), "{said}");
     said.lines().filter(|line| line.starts_with("warning: ")).map(str::to_owned).collect()
+}
+
+/// What would keep a server from starting though its file is right: told by `check`, and by a reload, which changes
+/// nothing then.
+#[test]
+fn what_this_machine_lacks_for_a_start_is_told_before_it() {
+    let dir = Dir::new();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let taken = dir.write("taken", "").display().to_string();
+    let cases = [
+        // Whoever starts it may make the directory.
+        (format!("log.output = {:?}", at("none/philote.log")), "warning: log.output: ", 0),
+        (format!("log.output = {:?}", dir.path().display().to_string()), "log.output: ", 78),
+        (format!("log.output = {:?}", format!("{taken}/philote.log")), "log.output: ", 78),
+        (format!("control.socket = {taken:?}"), "there is something else that is no socket", 78),
+        (
+            format!("control = {{ socket = {:?}, group = \"nosuch\" }}", at("control")),
+            "control.group: no group nosuch in /etc/group; write the name",
+            78,
+        ),
+        (
+            format!("listen = [\"unix:{} group=nosuch\"]", at("socket")),
+            "no group nosuch in /etc/group; write the name or the number of a group that exists",
+            78,
+        ),
+        (
+            format!("listen = [\"unix:{taken}\"]"),
+            "there is something else that is no socket; choose another path",
+            78,
+        ),
+        (format!("metrics.listen = [\"unix:{taken}\"]"), "metrics.listen: unix:", 78),
+    ];
+    let server = Setup::of_file(&file(&[])).start();
+    for (line, expected, code) in cases {
+        let text = match line.starts_with("listen") {
+            true => format!("{line}\nauth.secret = {SECRET:?}\n"),
+            false => file(&[&line]),
+        };
+        let config = dir.write("config.toml", &text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_philote"));
+        command.arg("check").arg("--config").arg(config).env_clear();
+        let done = command.output().expect("philote runs");
+        let said = String::from_utf8(done.stderr).expect("text");
+        assert_eq!(done.status.code(), Some(code), "{line}: {said}");
+        assert!(said.contains(expected), "{line}: {said}");
+        assert_eq!(said.contains("is good"), code == 0, "{line}: {said}");
+        // It tells the truth: a start does end over it, with the same words.
+        let ended = Setup::of_file(&text).fails();
+        assert_eq!(ended.status.code(), Some(78), "{line}: {}", ended.log);
+        let told = said.lines().rfind(|line| !line.ends_with("is good")).expect("a line");
+        let told = told.trim_start_matches("warning: ").to_owned();
+        assert!(ended.log.contains(&told), "{line}: {told} in {}", ended.log);
+        server.reconfigure(&text);
+        let faults = server.rejects_reload();
+        assert!(faults.iter().any(|fault| fault.contains(&told)), "{line}: {told} in {faults:?}");
+    }
+    server.is_healthy();
 }
 
 #[test]

@@ -152,6 +152,20 @@ fn a_head_of_a_mebibyte_is_refused() {
 }
 
 #[test]
+fn a_head_that_cannot_be_read_is_logged_like_any_refusal() {
+    let server = Server::start();
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200));
+    let heads = ["\u{16}\u{3}\u{1}\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n", &long, &many];
+    for (number, head) in heads.iter().enumerate() {
+        let status = is_turned_away(sends(&server, head.as_bytes()));
+        assert!(matches!(status, Some(400 | 414 | 431)), "{head:.20}: {status:?}");
+        let told = "handshake refused: malformed from 127.0.0.1:";
+        until("it is logged", || server.log().matches(told).count() == number + 1);
+    }
+}
+
+#[test]
 fn a_head_below_the_limit_is_read() {
     let server = Server::start();
     let request = Request::upgrade_with(&grant(&["a"], &[])).header("X-Long", &"x".repeat(50_000));

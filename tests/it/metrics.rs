@@ -113,6 +113,11 @@ fn what_happens_is_counted() {
     server.refuses_token(&grant(&["c"], &[]));
     server.refuses_token("x.y.z");
     server.refuses(&Request::upgrade("/"));
+    let mut none = connect(server.address());
+    none.write_all(b"\x16\x03\x01\r\n\r\n").expect("it is taken");
+    assert_eq!(Response::read(&mut none, "GET").0.map(|answer| answer.status), Some(400));
+    let counted = || scrape(address).value("philote_handshakes_total{result=\"malformed\"}");
+    until("no request at all is counted too", || counted() == 1.0);
     let now = scrape(address);
     let grown = |series: &str| now.value(series) - before.value(series);
     assert_eq!(now.value("philote_connections"), 2.0);

@@ -61,7 +61,7 @@ pub(super) fn lines(
     add(
         Style::Bold,
         &format!(
-            "philote {}  process {}, {} for {}",
+            "philote {}  process {}, {}, up for {}",
             status.version,
             status.pid,
             status.state,

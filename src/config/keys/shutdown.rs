@@ -22,6 +22,7 @@ pub(super) static KEYS: &[Key] = &[
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
         doc: "How long connections are left alone first, while /readyz already answers 503. \
-              Behind a balancer: three of its probe intervals.",
+              Behind a balancer: three of its probe intervals. Less than drain_timeout, which it \
+              is a part of.",
     },
 ];

@@ -49,7 +49,8 @@ pub(super) static KEYS: &[Key] = &[
         field: Field::Duration(lens!(websocket.pong_timeout), up_to_minutes(SHORTEST, 60)),
         unset: Unset::Fixed,
         reload: Reload::NewConnections,
-        doc: "How long a ping may go unanswered.",
+        doc: "How long a ping may go unanswered. Two in a row end a connection that has answered \
+              one before.",
     },
     Key {
         path: "websocket.handshake_timeout",

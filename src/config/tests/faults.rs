@@ -209,6 +209,17 @@ fn each_kind_of_value_says_what_it_takes() {
             "shutdown.xyz = 3",
             "1:10: shutdown.xyz: unknown key; [shutdown] has drain_timeout, delay",
         ),
+        ("lisen = [\"127.0.0.1:1\"]", "1:1: lisen: unknown key; did you mean listen?"),
+        ("[[limts]]", "1:3: limts: unknown section; did you mean [limits]?"),
+        (
+            "websocket.ping_interval = -5",
+            "1:27: websocket.ping_interval: -5 is less than nothing; write a number and a unit, such as \"25s\", \
+             or \"off\"",
+        ),
+        (
+            "listen = [\"::1:6380\"]",
+            "1:11: listen: an IPv6 address wants brackets; write \"[::1]:6380\" or \"[::1:6380]:6380\"",
+        ),
         (
             "[ssl]",
             "1:2: ssl: unknown section; there are auth, limits, websocket, tls, proxy, log, metrics, \

@@ -298,6 +298,19 @@ fn a_queue_too_small_for_two_messages_is_a_warning() {
 }
 
 #[test]
+fn a_delay_that_leaves_no_time_to_close_is_a_warning() {
+    let told = |text: &str| {
+        let warnings = Fake::new().toml(text).warnings();
+        warnings.into_iter().find(|line| line.contains("drain_timeout"))
+    };
+    assert_eq!(told("shutdown.delay = \"19s\""), None);
+    let expected = "/etc/philote/config.toml:1:18: shutdown.delay: delay (20s) leaves nothing of drain_timeout \
+                    (20s), so connections are cut without a close; raise shutdown.drain_timeout above it";
+    assert_eq!(told("shutdown.delay = \"20s\"").as_deref(), Some(expected));
+    assert_eq!(told("shutdown.delay = \"30s\"\nshutdown.drain_timeout = \"40s\""), None);
+}
+
+#[test]
 fn a_machine_of_more_cores_than_workers_may_be_has_the_most() {
     let fake = Fake { threads: NonZeroUsize::new(192), ..Fake::new() };
     assert_eq!(fake.config().workers, MOST_WORKERS);

@@ -108,10 +108,30 @@ fn an_address_stands_once_and_an_empty_list_nowhere() {
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("stands twice; take one out"), "{faults:?}");
     }
+    #[cfg(target_os = "linux")]
+    for entries in ["127.0.0.1:1,0.0.0.0:1", "[::]:1,127.0.0.1:1", "[::1]:1,[::]:1 ipv6only"] {
+        let faults = Fake::new().env(&[("LISTEN", entries), SECRET]).faults();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(" cannot both be listened on; take one out"), "{faults:?}");
+    }
+    Fake::new().env(&[("LISTEN", "[::]:1 ipv6only,0.0.0.0:1,127.0.0.1:2"), SECRET]).config();
     Fake::new().env(&[("LISTEN", "127.0.0.1:0,127.0.0.1:0")]).config();
     let expected = "/etc/philote/config.toml:1:10: listen: an empty list, so nobody could connect; \
                     name an address, or leave it out";
     assert_eq!(Fake::new().toml("listen = []").faults(), [expected]);
+}
+
+#[test]
+fn the_control_socket_is_nobody_elses() {
+    for key in ["listen = [\"127.0.0.1:1\", \"unix:/p\"]", "metrics.listen = [\"unix:/p\"]"] {
+        let faults = Fake::new().toml(format!("{key}\ncontrol.socket = \"/p\"")).faults();
+        assert_eq!(
+            faults,
+            [
+                "/etc/philote/config.toml:2:18: control.socket: unix:/p is listened on too; take another path"
+            ]
+        );
+    }
 }
 
 #[test]
