@@ -17,6 +17,8 @@ def latency(bench):
             title="1,000 subscribers, 100 messages a second",
             variants=[Variant(server.name, server, words) for server in bench.servers],
             metrics=[P50, P99, CPU],
+            # What a virtual machine loses to its host is most of the highest percentile of many runs.
+            runs=11,
             asked=[("nchan", "<=", 1.0)],
         )
     ]
