@@ -105,7 +105,7 @@ def as_launchd_runs_it(philote, arguments):
                 until("it is ready", lambda: log.exists() and "event=ready" in log.read_text())
                 assert int((here / "run/philote/philote.pid").read_text()) == server.pid
                 status = [philote, "status", "--control", here / "run/philote/control.sock"]
-                assert b"running for" in subprocess.run(status, capture_output=True, check=True).stdout
+                assert b"running, up for" in subprocess.run(status, capture_output=True, check=True).stdout
                 log.rename(f"{log}.0")
                 server.send_signal(signal.SIGUSR1)
                 until("the log is opened anew", lambda: log.exists() and "event=log_reopened" in log.read_text())
