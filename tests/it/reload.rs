@@ -625,18 +625,22 @@ fn listening_moves_between_overlapping_addresses_of_one_port_and_refuses_nobody(
 #[test]
 fn a_reload_that_is_rejected_after_all_draws_nobody_away_from_those_that_stay() {
     let port = free_port();
-    let listen = |entries: &str| file(&[&format!("listen = [{entries}]")]);
-    let server = Setup::of_file(&listen(&format!("\"0.0.0.0:{port}\""))).start();
-    let newcomers = ConnectLoop::start(local(port));
-    // More of this address than the wildcard is, and another that the machine does not have.
-    server.reconfigure(&listen(&format!("\"127.0.0.1:{port}\", \"192.0.2.1:{port}\"")));
-    for _ in 0..30 {
-        newcomers.answers(5);
+    let dir = Dir::new();
+    let listen = |entries: &[String]| file(&[&format!("listen = {entries:?}")]);
+    let server = Setup::of_file(&listen(&[format!("0.0.0.0:{port}")])).start();
+    let newcomers: Vec<_> = (0..3).map(|_| ConnectLoop::start(local(port))).collect();
+    // What newcomers would rather come to than to the wildcard, much that takes a while, and an address that the
+    // machine does not have.
+    let mut entries = vec![format!("127.0.0.1:{port}")];
+    entries.extend((0..50).map(|number| format!("unix:{}/{number}", dir.path().display())));
+    entries.push("192.0.2.1:1".to_owned());
+    server.reconfigure(&listen(&entries));
+    for _ in 0..20 {
+        newcomers.iter().for_each(|newcomers| newcomers.answers(5));
         let faults = server.rejects_reload();
         assert!(faults[0].contains("192.0.2.1"), "{faults:?}");
     }
-    newcomers.answers(5);
-    newcomers.stop();
+    newcomers.into_iter().for_each(ConnectLoop::stop);
 }
 
 /// A Unix listener with a full queue, of somebody who does not accept.
