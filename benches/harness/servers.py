@@ -194,10 +194,9 @@ class Uwebsockets:
 
     def missing(self):
         """How to get it, where it is not there."""
-        # From Python nothing but the file is wanted.
-        want = f"pip install --no-deps --target {self.folder}/{self.package} {self.package}=={self.release}"
         if not self.library():
-            return want
+            # From Python nothing but the file is wanted.
+            return f"pip install --no-deps --target {self.folder}/{self.package} {self.package}=={self.release}"
         if not shutil.which("cc") or not any(Path("/usr/lib").glob("*/libuv.so.1")):
             return "apt-get install -y --no-install-recommends gcc libc6-dev libuv1"
         return None
@@ -212,6 +211,11 @@ class Uwebsockets:
         """It does not say which uWebSockets it carries."""
         return f"uWebSockets of {self.package} {self.release}"
 
+    def is_current(self):
+        """Whether it has been compiled since its source was changed."""
+        source = PEERS / "uwebsockets.c"
+        return self.program.exists() and self.program.stat().st_mtime >= source.stat().st_mtime
+
     def build(self):
         """Compiles the relay."""
         library = self.library()
@@ -224,7 +228,7 @@ class Uwebsockets:
     @contextlib.contextmanager
     def start(self, core):
         """A server on a core, or on a list of them."""
-        if not self.program.exists():
+        if not self.is_current():
             self.build()
         with tempfile.TemporaryDirectory(prefix="uwebsockets-bench-") as folder:
             (port,) = free_ports(1)

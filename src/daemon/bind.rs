@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::listener::Listener;
 use super::listeners::{Bound, Opened, Purpose};
-use super::socket_file::SocketFile;
+use super::socket_file::{SocketFile, is_something_else};
 use crate::config::{Config, ListenAddress};
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
@@ -195,10 +195,9 @@ fn bind_tcp(address: SocketAddr, ipv6only: bool, shared: bool) -> io::Result<Lis
     Ok(Listener::Tcp(socket.into()))
 }
 
-/// What stands where a socket is to be, and is none: not ours to remove.
+/// What is told of something that stands where a socket is to be.
 fn something_else_at(path: &Path) -> Option<io::Error> {
-    let found = fs::symlink_metadata(path).ok()?;
-    (!found.file_type().is_socket()).then(|| {
+    is_something_else(path).then(|| {
         let text = "there is something else that is no socket";
         io::Error::new(io::ErrorKind::AlreadyExists, text)
     })

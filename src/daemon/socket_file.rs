@@ -2,8 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+/// Whether something stands where a socket is to be, and is none: not ours to remove.
+pub(super) fn is_something_else(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket())
+}
 
 /// The file of a Unix listener; removed when it is dropped.
 #[derive(Debug)]

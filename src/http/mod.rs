@@ -152,7 +152,7 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer) {
     match ended {
         End::Failed => {}
         // hyper has answered it already.
-        End::Unreadable => visit.front.note_refused(peer, refusal::UNREADABLE_NAME),
+        End::Unreadable => visit.front.note_refused(peer, refusal::MALFORMED_NAME),
         End::Done => {
             let parts = connection.into_parts();
             let socket = parts.io.into_inner();

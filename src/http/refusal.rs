@@ -16,8 +16,8 @@ pub(super) const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-ty
 /// The name of that, in log and metrics.
 pub(super) const TIMED_OUT_NAME: &str = "handshake_took_too_long";
 
-/// The name of a request whose head cannot be read: that of a handshake that is none.
-pub(super) const UNREADABLE_NAME: &str = "malformed";
+/// The name of a handshake that is none, and of a request whose head cannot be read.
+pub(super) const MALFORMED_NAME: &str = "malformed";
 
 /// Seconds after which one that was turned away may try again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -107,7 +107,7 @@ impl Refusal {
     /// A stable name.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Refusal::Malformed(_) => "malformed",
+            Refusal::Malformed(_) => MALFORMED_NAME,
             Refusal::NotAnUpgrade => "not_an_upgrade",
             Refusal::NoToken | Refusal::NoHeader => "no_token",
             Refusal::Token(error) => error.name(),

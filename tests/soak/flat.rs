@@ -12,7 +12,8 @@ const WARM_UP: Duration = Duration::from_secs(10 * 60);
 const WINDOWS: usize = 5;
 const BOUND: f64 = 0.02;
 
-/// The median of each window, and by how much one rises at most above an earlier one, as a fraction of that. `None` where a window is empty.
+/// The median of each window, and by how much one rises at most above an earlier one, as a fraction of that. `None` where
+/// a window is empty.
 pub(crate) fn windows(samples: &[(Duration, f64)], whole: Duration) -> Option<(Vec<f64>, f64)> {
     let warm = WARM_UP.min(whole / 3);
     let width = (whole - warm) / WINDOWS as u32;

@@ -282,12 +282,14 @@ fn listing_origins_is_asking_for_them() {
     assert!(Fake::new().toml(text).env(&[("CHECK_ORIGIN", "true")]).config().auth.check_origin);
 }
 
+/// The first warning of a file that has a word in it.
+fn warning(text: &str, word: &str) -> Option<String> {
+    Fake::new().toml(text).warnings().into_iter().find(|line| line.contains(word))
+}
+
 #[test]
 fn a_queue_too_small_for_two_messages_is_a_warning() {
-    let told = |text: &str| {
-        let warnings = Fake::new().toml(text).warnings();
-        warnings.into_iter().find(|line| line.contains("twice"))
-    };
+    let told = |text: &str| warning(text, "twice");
     assert_eq!(told("limits.max_message_size = \"2MiB\""), None);
     let expected = "/etc/philote/config.toml:1:27: limits.max_message_size: outbound_queue (4MiB) \
                     is less than twice max_message_size (3MiB), so two messages can make a reader \
@@ -299,10 +301,7 @@ fn a_queue_too_small_for_two_messages_is_a_warning() {
 
 #[test]
 fn a_delay_that_leaves_no_time_to_close_is_a_warning() {
-    let told = |text: &str| {
-        let warnings = Fake::new().toml(text).warnings();
-        warnings.into_iter().find(|line| line.contains("drain_timeout"))
-    };
+    let told = |text: &str| warning(text, "drain_timeout");
     assert_eq!(told("shutdown.delay = \"19s\""), None);
     let expected = "/etc/philote/config.toml:1:18: shutdown.delay: delay (20s) leaves nothing of drain_timeout \
                     (20s), so connections are cut without a close; raise shutdown.drain_timeout above it";

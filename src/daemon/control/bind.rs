@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -11,6 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::config;
 use crate::daemon::bind::group_id;
+use crate::daemon::socket_file::is_something_else;
 
 /// Callers that may wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -174,12 +175,14 @@ pub fn bind(control: &config::Control) -> Result<Option<ControlSocket>, BindErro
 pub fn look(control: &config::Control) -> Result<(), BindError> {
     let Some(path) = &control.socket else { return Ok(()) };
     group_of(control)?;
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            Err(BindError::NoSocket { path: path.into() })
-        }
-        _ => Ok(()),
+    holds_nothing_else(path)
+}
+
+fn holds_nothing_else(path: &Path) -> Result<(), BindError> {
+    if is_something_else(path) {
+        return Err(BindError::NoSocket { path: path.into() });
     }
+    Ok(())
 }
 
 fn group_of(control: &config::Control) -> Result<Option<u32>, BindError> {
@@ -193,10 +196,7 @@ fn make_room(path: &Path) -> Result<(), BindError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(system(error)),
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(BindError::NoSocket { path: path.into() });
-        }
-        Ok(_) => {}
+        Ok(_) => holds_nothing_else(path)?,
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
     // A server that does not accept must not make us wait.
