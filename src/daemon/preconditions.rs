@@ -30,15 +30,24 @@ impl fmt::Display for Lack {
 
 /// What is lacking. What whoever asks cannot see is not lacking.
 pub fn lacking(config: &Config) -> Vec<Lack> {
+    lacking_beside(config, |_| false)
+}
+
+/// The same where the service manager has given the listeners of some purposes: what is configured of those is ignored.
+pub(super) fn lacking_beside(config: &Config, is_given: impl Fn(Purpose) -> bool) -> Vec<Lack> {
     let mut lacking = Vec::new();
     if let Err(fault) = log::look(&config.log) {
         lacking.push(Lack { may_be_made: fault.may_be_made(), ..Lack::of(&fault) });
     }
-    let clients = config.listen_addresses();
-    let clients = clients.iter().filter_map(|address| bind::look(address).err());
-    let metrics = config.metrics.listen.iter().filter_map(|address| bind::look(address).err());
-    let metrics = metrics.map(|fault| fault.of(Purpose::Metrics));
-    lacking.extend(clients.chain(metrics).map(|fault| Lack::of(&fault)));
+    for purpose in [Purpose::Clients, Purpose::Metrics] {
+        let addresses = match purpose {
+            _ if is_given(purpose) => continue,
+            Purpose::Clients => config.listen_addresses(),
+            Purpose::Metrics => config.metrics.listen.clone(),
+        };
+        let faults = addresses.iter().filter_map(|address| bind::look(address).err());
+        lacking.extend(faults.map(|fault| Lack::of(&fault.of(purpose))));
+    }
     lacking.extend(control::look(&config.control).err().map(|fault| Lack::of(&fault)));
     lacking
 }

@@ -159,10 +159,12 @@ impl Server {
             return Err(vec![NO_CERTIFICATE.to_owned()]);
         }
         // What was wrong before stands in the way of no other change.
-        let known = preconditions::lacking(old);
-        let (known, lacking): (Vec<_>, Vec<_>) = preconditions::lacking(&loaded.config)
-            .into_iter()
-            .partition(|lack| known.contains(lack));
+        let lacking_for = |config| {
+            preconditions::lacking_beside(config, |purpose| self.listeners.are_given(purpose))
+        };
+        let known = lacking_for(old);
+        let (known, lacking): (Vec<_>, Vec<_>) =
+            lacking_for(&loaded.config).into_iter().partition(|lack| known.contains(lack));
         if !lacking.is_empty() {
             return Err(lacking.iter().map(ToString::to_string).collect());
         }

@@ -67,6 +67,15 @@ fn a_reload_leaves_given_listeners_alone_and_says_so() {
     server.is_healthy();
 }
 
+/// The key counts for nothing, so nothing is lacking for it either.
+#[test]
+fn a_reload_is_not_rejected_over_what_the_ignored_listeners_would_lack() {
+    let server = Setup::of_file(&file(&[])).given(listener().0).start();
+    let listen = "listen = [\"unix:/nowhere/socket group=nosuch\"]";
+    server.takes(&file(&[listen, "limits.max_connections = 5"]));
+    assert_eq!(server.info()["max_connections"], 5);
+}
+
 #[test]
 fn a_given_listener_beyond_loopback_and_the_empty_secret_do_not_start() {
     let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
