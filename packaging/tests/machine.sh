@@ -36,7 +36,7 @@ unreachable() { ! reachable "$@"; }
 another_process() { local now; now=$(property MainPID) && [[ $now != 0 && $now != "$1" ]]; }
 # stands TEXT: the configuration is this text, in the file that the package has made.
 stands() { printf '%s\n' "$1" >/etc/philote/config.toml; }
-says() { philote status --json | grep -q "\"$1\": *$2\b"; }
+says() { philote status --json | grep "\"$1\": *$2\b" >/dev/null; }
 
 # hears_1001 COMMAND...: an open connection gets its Close 1001 while the command runs.
 hears_1001() {
