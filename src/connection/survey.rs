@@ -202,12 +202,13 @@ impl Connections {
         closed
     }
 
-    async fn each(&self, mut look: impl FnMut(&Connections, &Rc<Connection>)) {
+    pub(super) async fn each(&self, mut look: impl FnMut(&Connections, &Rc<Connection>)) {
         let mut next = 0;
         loop {
             let (some, end) = self.slice(next, A_TURN);
-            for connection in &some {
-                look(self, connection);
+            // None is held over the yield: one that goes meanwhile would keep its socket and its place until then.
+            for connection in some {
+                look(self, &connection);
             }
             next += A_TURN;
             if next >= end {

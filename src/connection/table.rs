@@ -167,9 +167,10 @@ impl Connections {
         std::mem::take(self.hub.borrow_mut().outbox(worker))
     }
 
-    /// The member keys and connections that are open now.
-    pub fn snapshot(&self) -> Vec<Rc<Connection>> {
-        self.table.borrow().iter().flatten().cloned().collect()
+    /// Shows each connection, those that are closing too, to `look`, which must not open or end one. No list of
+    /// them is handed out: it would keep the sockets and places of those that go meanwhile.
+    pub fn for_each(&self, look: impl FnMut(&Rc<Connection>)) {
+        self.table.borrow().iter().flatten().for_each(look);
     }
 
     /// How many connections there are.

@@ -16,7 +16,7 @@ pub mod workers;
 
 use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +26,7 @@ use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_local};
 
+use crate::auth::KeyId;
 use crate::connection::close::CloseReason;
 use crate::connection::keepalive::Rounds;
 use crate::connection::{Connection, Connections, Settings};
@@ -37,6 +38,7 @@ use crate::hub::Hub;
 use crate::hub::mail::WorkerId;
 use crate::hub::placement::Placement;
 use mailbox::{Envelope, Mailbox};
+use paced::Schedule;
 use workers::{Arrival, Command, NewApplication};
 pub use workers::{Broken, Workers};
 
@@ -104,7 +106,7 @@ async fn obey(
     mut told: mpsc::Receiver<Command>,
     mut arrivals: mpsc::Receiver<Arrival>,
 ) {
-    let withdrawal = RefCell::new(None);
+    let withdrawal = Withdrawal::new();
     loop {
         tokio::select! {
             // What it is told first: what stands in the other line may be many.
@@ -120,41 +122,61 @@ async fn obey(
     }
 }
 
-/// Does one thing that the daemon says; `withdrawal` is the one that is under way.
-fn follow(front: &Rc<Front>, withdrawal: &RefCell<Option<AbortHandle>>, command: Command) {
+/// The connections that are closed since their keys are accepted no more.
+struct Withdrawal {
+    schedule: Rc<RefCell<Schedule<KeyId, Weak<Connection>>>>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+impl Withdrawal {
+    fn new() -> Self {
+        Withdrawal { schedule: Rc::new(RefCell::new(Schedule::new())), task: RefCell::default() }
+    }
+
+    /// Calls off what these rules do not ask for. The rest goes on by the clock that it has.
+    fn judge(&self, rules: &Rules) {
+        let is_over = |key| !rules.withdraws || rules.keys.accepts(&key);
+        self.schedule.borrow_mut().call_off(is_over);
+    }
+
+    /// Closes the connections whose keys the rules in force do not accept, over this time since that began.
+    fn begin(&self, front: &Front, over: Duration) {
+        let withdrawn = withdrawn(&front.connections, &front.rules());
+        self.schedule.borrow_mut().add(Instant::now().into(), over, withdrawn);
+        let reason = CloseReason::KeyWithdrawn;
+        let closing = paced::close(front.connections.clone(), self.schedule.clone(), reason);
+        // The one before may sleep for too long now.
+        if let Some(earlier) = self.task.replace(Some(spawn_local(closing).abort_handle())) {
+            earlier.abort();
+        }
+    }
+}
+
+/// Does one thing that the daemon says.
+fn follow(front: &Rc<Front>, withdrawal: &Withdrawal, command: Command) {
     let connections = front.connections.clone();
     match command {
         Command::Configure { rules, settings, done } => {
+            withdrawal.judge(&rules);
             front.configure(rules);
             connections.configure(*settings);
-            if let Some(earlier) = withdrawal.take() {
-                earlier.abort();
-            }
             // Whoever asked may have given up.
-            let _ = done.send(withdrawn(&connections, &front.rules()).count());
+            let _ = done.send(withdrawn(&connections, &front.rules()).len());
         }
-        Command::Withdraw { over } => {
-            let task = spawn_local(withdraw(front.clone(), over));
-            withdrawal.replace(Some(task.abort_handle()));
-        }
+        Command::Withdraw { over } => withdrawal.begin(front, over),
         Command::CountWithdrawn(rules, answer) => {
-            let _ = answer.send(withdrawn(&connections, &rules).count());
+            let _ = answer.send(withdrawn(&connections, &rules).len());
         }
         Command::Drain { over } => {
             connections.drain();
-            let all = connections.snapshot();
-            let front = front.clone();
-            spawn_local(async move {
-                let all = all.iter().map(Rc::downgrade).collect();
-                let reason = CloseReason::ShuttingDown;
-                paced::close(&front.connections, all, over, reason, |_| true).await;
-            });
+            let mut all = Vec::new();
+            connections.for_each(|connection| all.push(((), Rc::downgrade(connection))));
+            let mut schedule = Schedule::new();
+            schedule.add(Instant::now().into(), over, all);
+            let schedule = Rc::new(RefCell::new(schedule));
+            spawn_local(paced::close(connections, schedule, CloseReason::ShuttingDown));
         }
-        Command::Cut => {
-            for connection in connections.snapshot() {
-                connections.cut(&connection);
-            }
-        }
+        Command::Cut => connections.for_each(|connection| connections.cut(connection)),
         Command::Load(answer) => {
             // Whoever asked may have given up.
             spawn_local(async move { drop(answer.send(connections.load().await)) });
@@ -165,21 +187,18 @@ fn follow(front: &Rc<Front>, withdrawal: &RefCell<Option<AbortHandle>>, command:
     }
 }
 
-/// Closes, over some time, the connections whose key the rules in force no longer accept. Each is looked at
-/// again when its turn comes, so that a key that is accepted again calls the rest off.
-async fn withdraw(front: Rc<Front>, over: Duration) {
-    let rules = front.rules();
-    let all = withdrawn(&front.connections, &rules)
-        .map(|connection| Rc::downgrade(&connection))
-        .collect();
-    let reason = CloseReason::KeyWithdrawn;
-    let still = |connection: &Connection| !front.accepts_key_of(connection);
-    paced::close(&front.connections, all, over, reason, still).await;
-}
-
-/// The connections whose key these rules do not accept.
-fn withdrawn(connections: &Connections, rules: &Rules) -> impl Iterator<Item = Rc<Connection>> {
-    connections.snapshot().into_iter().filter(|connection| !rules.accept_key_of(connection))
+/// The connections whose key these rules do not accept, each with that key.
+fn withdrawn(connections: &Connections, rules: &Rules) -> Vec<(KeyId, Weak<Connection>)> {
+    let mut withdrawn = Vec::new();
+    connections.for_each(|connection| {
+        if let Some(key) = connection.identity.key
+            && !rules.keys.accepts(&key)
+            && connection.is_open()
+        {
+            withdrawn.push((key, Rc::downgrade(connection)));
+        }
+    });
+    withdrawn
 }
 
 /// Once a second: shows that this worker turns, says what the log has left out, and ends connections with

@@ -122,6 +122,41 @@ fn hear_until_told(mut subscriber: Client) -> usize {
     }
 }
 
+/// How many descriptors a server has open.
+fn descriptors(server: &Server) -> usize {
+    let of = format!("/proc/{}/fd", server.pid());
+    std::fs::read_dir(of).expect("a process that runs").count()
+}
+
+/// The stop spreads its Closes over four seconds here; those that go before are gone from then on.
+#[test]
+fn a_stop_lets_go_of_connections_that_have_gone() {
+    const COUNT: usize = 400;
+    let config = [
+        "limits.max_connections = 1000",
+        "log.level = \"debug\"",
+        "shutdown.drain_timeout = \"10m\"",
+        "websocket.close_timeout = \"5m\"",
+    ];
+    let server = Setup::of_file(&file(&config)).start();
+    let before = descriptors(&server);
+    // The first is told first, and does not answer.
+    let mut stays = server.subscriber(&["c"]);
+    let others = idle(&server, COUNT);
+    server.signal(Signal::TERM);
+    stays.close_frame(1001);
+    drop(others);
+    until("all others are over", || {
+        server.log().matches("event=connection_closed").count() == COUNT
+    });
+    let held = descriptors(&server);
+    server.signal(Signal::TERM);
+    let log = server.ended().log;
+    assert!(held < before + COUNT / 10, "{held} descriptors of {COUNT} connections that have gone");
+    let stopped = log.lines().find(|line| line.contains("event=stopped")).expect("a last line");
+    assert!(stopped.contains("cut=1 ") || stopped.ends_with("cut=1"), "{stopped}");
+}
+
 #[test]
 fn a_thousand_connections_are_told_evenly_and_what_was_read_is_delivered() {
     // Half of six seconds is less than a second for each hundred.

@@ -246,6 +246,33 @@ fn a_key_that_is_accepted_again_calls_the_rest_of_its_withdrawal_off() {
     stay.iter_mut().for_each(Client::round_trip);
 }
 
+/// One connection on each of two workers goes at once, the next after three minutes.
+#[test]
+fn a_reload_does_not_start_the_clock_of_a_withdrawal_again() {
+    let more = ["auth.withdrawal_spread = \"1h\"", "websocket.close_timeout = \"100ms\""];
+    let server = Setup::of_file(&secrets(SECRET, &[], &more)).start();
+    let mut clients = open_with(&server, SECRET, 40);
+    server.takes(&secrets(OTHER, &[], &more));
+    until("the first have gone", || server_connections(&server) <= 38);
+    for _ in 0..5 {
+        server.takes(&secrets(OTHER, &[], &more));
+    }
+    let mut stay = 0;
+    for client in &mut clients {
+        client.send(&Out::new(crate::support::frame::PING, "still here?"));
+        match client.event() {
+            Event::Frame(frame) if frame.opcode == crate::support::frame::PONG => stay += 1,
+            Event::Frame(frame) => assert_eq!(frame.close().0, 1008),
+            Event::End => panic!("ended without a word"),
+        }
+    }
+    assert_eq!(stay, 38, "of 40, two have gone");
+    // Called off and withdrawn again, it starts anew.
+    server.takes(&secrets(OTHER, &[SECRET], &more));
+    server.takes(&secrets(OTHER, &[], &more));
+    until("the first of those have gone", || server_connections(&server) <= 36);
+}
+
 /// As `/api/info` has it, by a token of a key that is accepted throughout.
 fn server_connections(server: &Server) -> u64 {
     let token = signed("HS256", r#"{"api":true}"#, OTHER);
