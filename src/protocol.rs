@@ -4,12 +4,18 @@
 //! and knows neither connections nor grants. It stands at both ends of a message's walk: [`parse`] is
 //! its first step, [`encode_delivery`] the only time that a delivery is written out.
 
-use std::borrow::Cow;
-use std::fmt;
+mod parser;
+#[cfg(test)]
+mod reference;
+mod text;
 
-use serde::Deserializer as _;
-use serde::de::{Deserialize, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+
+use serde::de::Deserialize;
 use serde_json::value::RawValue;
+
+pub use parser::Parser;
+use text::Unescape;
 
 /// One message of a client: publish `data` to `channel`.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,9 +23,9 @@ pub struct Publish<'a> {
     /// The channel's name, decoded; lone surrogates have become U+FFFD. Empty where it was absent.
     pub channel: Cow<'a, str>,
     /// The data as the JSON text it came in, quotes and escapes included: it is passed on untouched,
-    /// lone surrogates too, which browsers send and a Rust string cannot hold. Empty (no quotes) where
-    /// it was absent, `null` or the empty string.
-    pub data: &'a str,
+    /// lone surrogates too, which browsers send and a Rust string cannot hold. UTF-8. Empty (no quotes)
+    /// where it was absent, `null` or the empty string.
+    pub data: &'a [u8],
 }
 
 /// Why a message is not a publish. Its text becomes the reason of close code 1007 and never holds
@@ -48,75 +54,9 @@ pub enum Malformed {
 /// # Errors
 /// See [`Malformed`]. Whatever stands in an ignored member only has to be JSON, at any depth.
 pub fn parse(message: &[u8]) -> Result<Publish<'_>, Malformed> {
-    let text = std::str::from_utf8(message).map_err(|_| Malformed::NotUtf8)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let members = json.deserialize_map(MembersVisitor).map_err(|_| Malformed::NotAnObject)?;
-    json.end().map_err(|_| Malformed::NotAnObject)?;
-    let channel = match members.channel {
-        "" | "null" => Cow::Borrowed(""),
-        raw => decode_string(raw).ok_or(Malformed::ChannelNotAString)?,
-    };
-    let data = match members.data {
-        "" | "null" | r#""""# => "",
-        raw if raw.starts_with('"') => raw,
-        _ => return Err(Malformed::DataNotAString),
-    };
-    Ok(Publish { channel, data })
-}
-
-/// The raw JSON of the last `channel` and the last `data`; empty where there was none.
-#[derive(Default)]
-struct Members<'a> {
-    channel: &'a str,
-    data: &'a str,
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Members::default();
-        while let Some(name) = map.next_key_seed(NameSeed)? {
-            match name {
-                Name::Channel => members.channel = map.next_value::<&RawValue>()?.get(),
-                Name::Data => members.data = map.next_value::<&RawValue>()?.get(),
-                Name::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(members)
-    }
-}
-
-/// A member's name, as far as it matters.
-enum Name {
-    Channel,
-    Data,
-    Other,
-}
-
-struct NameSeed;
-
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Name;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
-        let MemberName(name) = MemberName::deserialize(deserializer)?;
-        Ok(if name.eq_ignore_ascii_case("channel") {
-            Name::Channel
-        } else if name.eq_ignore_ascii_case("data") {
-            Name::Data
-        } else {
-            Name::Other
-        })
-    }
+    let mut steps = usize::MAX;
+    let read = Parser::default().read(message, &mut steps);
+    read.expect("no message has as many steps")
 }
 
 /// The name of a member of a JSON object, whatever it is: one that is no valid string, since it holds a lone surrogate, is a
@@ -138,34 +78,9 @@ pub(crate) fn decode_string(literal: &str) -> Option<Cow<'_, str>> {
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));
     }
-    // The usual case of an escape; what it refuses holds a lone surrogate.
-    if let Ok(text) = String::deserialize(&mut serde_json::Deserializer::from_str(literal)) {
-        return Some(Cow::Owned(text));
-    }
-    let mut units: Vec<u16> = Vec::with_capacity(inner.len());
-    let mut rest = inner.chars();
-    let mut buffer = [0; 2];
-    while let Some(c) = rest.next() {
-        let plain = match c {
-            '\\' => match rest.next()? {
-                'u' => {
-                    let hex = rest.as_str().get(..4)?;
-                    units.push(u16::from_str_radix(hex, 16).ok()?);
-                    rest = rest.as_str()[4..].chars();
-                    continue;
-                }
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                other => other,
-            },
-            other => other,
-        };
-        units.extend_from_slice(plain.encode_utf16(&mut buffer));
-    }
-    Some(Cow::Owned(String::from_utf16_lossy(&units)))
+    let mut unescape = Unescape::default();
+    let mut steps = usize::MAX;
+    unescape.read(inner.as_bytes(), &mut steps).then(|| unescape.take(inner.as_bytes()))
 }
 
 /// A channel's name as a JSON string literal, quotes included; made once a channel, used in each delivery.
@@ -181,7 +96,7 @@ pub struct Delivery<'a> {
     /// The channel's name as [`encode_name`] made it.
     pub channel: &'a str,
     /// The data as JSON text, or empty.
-    pub data: &'a str,
+    pub data: &'a [u8],
 }
 
 const ISSUER: &[u8] = br#""issuer":""#;
@@ -256,7 +171,7 @@ pub fn encode_delivery(out: &mut Vec<u8>, delivery: &Delivery<'_>) {
     if !delivery.data.is_empty() {
         separate(out, start);
         out.extend_from_slice(DATA);
-        out.extend_from_slice(delivery.data.as_bytes());
+        out.extend_from_slice(delivery.data);
     }
     out.push(b'}');
     debug_assert_eq!(out.len() - start, text, "the length was announced in the header");
@@ -274,7 +189,8 @@ mod tests {
 
     fn read(text: &str) -> (String, String) {
         let publish = parse(text.as_bytes()).expect(text);
-        (publish.channel.into_owned(), publish.data.to_owned())
+        let data = String::from_utf8(publish.data.to_vec()).expect(text);
+        (publish.channel.into_owned(), data)
     }
 
     #[test]
@@ -357,7 +273,7 @@ mod tests {
                     format!("\"{}\"", "z".repeat(70_000)),
                 ] {
                     let channel = encode_name(name);
-                    let delivery = Delivery { issuer, channel: &channel, data: &data };
+                    let delivery = Delivery { issuer, channel: &channel, data: data.as_bytes() };
                     let mut out = b"before".to_vec();
                     encode_delivery(&mut out, &delivery);
                     let frame = &out[6..];

@@ -48,8 +48,8 @@ type Decoded = Result<(String, String), Malformed>;
 fn decoded(parsed: &Result<Publish<'_>, Malformed>) -> Decoded {
     let publish = parsed.as_ref().map_err(|fault| *fault)?;
     let data = match publish.data {
-        "" => String::new(),
-        literal => serde_json::from_str(literal).expect("a string literal"),
+        b"" => String::new(),
+        literal => serde_json::from_slice(literal).expect("a string literal"),
     };
     Ok((publish.channel.clone().into_owned(), data))
 }

@@ -184,7 +184,7 @@ mod tests {
             publisher.attach(alone.identity(), socket, &[]);
             let connection = alone.all.get(key).expect("open");
             for channel in ["a", "b", "c", "d", "e", "f", "g", "h"].repeat(64) {
-                let message = Publish { channel: channel.into(), data: "\"\"" };
+                let message = Publish { channel: channel.into(), data: b"\"\"" };
                 alone.all.publish(&connection, &message).expect("granted");
             }
             assert!(!alone.all.has_credit(key));

@@ -64,7 +64,7 @@ impl Alone {
 
     pub(super) fn publish(&self, by: &Reservation, channel: &str, data: &str) {
         let data = format!("\"{data}\"");
-        let message = Publish { channel: channel.into(), data: &data };
+        let message = Publish { channel: channel.into(), data: data.as_bytes() };
         self.all.change_hub(|hub| hub.publish(by.key(), "i", &message)).expect("granted");
         self.end_turn();
     }

@@ -93,8 +93,11 @@ impl Hub {
         outsider.messages.push(Reach { subscribers: 0, owed: HOME });
         outsider.owed += 1;
         let left_out = message.left_out.unwrap_or(by);
-        let delivery =
-            protocol::Delivery { issuer: "", channel: message.encoded, data: message.data };
+        let delivery = protocol::Delivery {
+            issuer: "",
+            channel: message.encoded,
+            data: message.data.as_bytes(),
+        };
         let known = self.names.get(message.channel).copied();
         let home = self.placement.home(message.channel);
         if home != self.me {

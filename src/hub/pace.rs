@@ -112,7 +112,7 @@ mod tests {
         let key = hub.open(&[], &names);
         let publish = |hub: &mut Hub, name: &str, times: u32| {
             for _ in 0..times {
-                hub.publish(key, "me", &Publish { channel: name.into(), data: "1" })
+                hub.publish(key, "me", &Publish { channel: name.into(), data: b"1" })
                     .expect("granted");
                 hub.settle();
             }
@@ -137,7 +137,7 @@ mod tests {
         let mut hub = Hub::new(WorkerId(0), Placement::new(1));
         let reader = hub.open(&["a".into()], &[]);
         let writer = hub.open(&[], &["a".into()]);
-        hub.publish(writer, "me", &Publish { channel: "a".into(), data: "1" }).expect("granted");
+        hub.publish(writer, "me", &Publish { channel: "a".into(), data: b"1" }).expect("granted");
         hub.settle();
         hub.leave(reader);
         hub.leave(writer);

@@ -248,9 +248,9 @@ impl World {
         };
         let filler = "x".repeat(length);
         let data = format!("\"{} {} {filler}\"", message.0, message.1);
-        let publish = Publish { channel: channel.as_str().into(), data: &data };
+        let publish = Publish { channel: channel.as_str().into(), data: data.as_bytes() };
         hub.publish(client.key, &client.number.to_string(), &publish).expect("granted");
-        let refused = Publish { channel: "secret".into(), data: &data };
+        let refused = Publish { channel: "secret".into(), data: data.as_bytes() };
         assert!(hub.publish(client.key, "", &refused).is_err());
         for (at, other) in self.clients.iter_mut().enumerate() {
             if at != from && other.open && other.channels.iter().any(|c| **c == *channel) {
@@ -576,7 +576,8 @@ fn a_worker_that_takes_no_mail_stops_those_who_publish_to_it_and_nobody_else() {
         world.move_mail(1, 0, usize::MAX);
         world.move_mail(0, 1, usize::MAX);
     }
-    let message = |channel: &str| Publish { channel: channel.to_owned().into(), data: &data };
+    let message =
+        |channel: &str| Publish { channel: channel.to_owned().into(), data: data.as_bytes() };
     let mut sent = 0;
     while world.hubs[0].has_credit(publisher) {
         world.hubs[0].publish(publisher, "i", &message(&here)).expect("granted");
@@ -602,18 +603,19 @@ fn a_channel_may_go_in_the_very_turn_that_closed_a_batch_of_it() {
     let mut hub = Hub::new(WorkerId(0), Placement::new(1));
     let channels: [Box<str>; 1] = ["a".into()];
     let large = format!("\"{}\"", "x".repeat(70_000));
-    let message = Publish { channel: "a".into(), data: &large };
+    let message = Publish { channel: "a".into(), data: large.as_bytes() };
     let alone = hub.open(&channels, &channels);
     hub.publish(alone, "i", &message).expect("granted");
     hub.leave(alone);
     // Its key in the table is used again at once.
     let names: [Box<str>; 1] = ["b".into()];
     let (next, reader) = (hub.open(&names, &names), hub.open(&names, &[]));
-    let small = Publish { channel: "b".into(), data: "\"x\"" };
+    let small = Publish { channel: "b".into(), data: b"\"x\"" };
     hub.publish(next, "i", &small).expect("granted");
     hub.settle();
     assert_eq!(hub.queue(reader).messages(), 1);
-    hub.publish(next, "i", &Publish { channel: "b".into(), data: &large }).expect("granted");
+    hub.publish(next, "i", &Publish { channel: "b".into(), data: large.as_bytes() })
+        .expect("granted");
     hub.leave(next);
     hub.leave(reader);
     hub.settle();
@@ -627,7 +629,7 @@ fn a_turn_of_much_is_delivered_in_pieces_that_can_be_dropped_one_by_one() {
     let (publisher, reader) = (hub.open(&[], &channels), hub.open(&channels, &[]));
     let data = format!("\"{}\"", "x".repeat(10_000));
     for _ in 0..30 {
-        hub.publish(publisher, "i", &Publish { channel: "a".into(), data: &data })
+        hub.publish(publisher, "i", &Publish { channel: "a".into(), data: data.as_bytes() })
             .expect("granted");
     }
     hub.settle();
@@ -648,7 +650,7 @@ fn answers_to_one_who_left_give_no_credit_to_whoever_has_its_key_now() {
     let spend = |world: &mut World| {
         let key = world.hubs[0].open(&[], &there);
         while world.hubs[0].has_credit(key) {
-            let message = Publish { channel: (&*there[0]).into(), data: "\"\"" };
+            let message = Publish { channel: (&*there[0]).into(), data: b"\"\"" };
             world.hubs[0].publish(key, "i", &message).expect("granted");
         }
         world.end_turn(0);
