@@ -15,7 +15,7 @@ use philote::config::Config;
 use philote::connection::Settings;
 use philote::connection::close::CloseReason;
 use philote::connection::socket::AcceptedSocket;
-use philote::connection::{Application, Connection, Connections};
+use philote::connection::{Application, Connection, Connections, Progress, Work};
 use philote::http::Newcomer;
 use philote::http::front::Shared;
 use philote::http::rules::{Admission, Rules};
@@ -35,7 +35,8 @@ impl Application for Echo {
         connection: &Connection,
         text: bool,
         payload: &[u8],
-    ) -> Result<(), CloseReason> {
+        _work: Work<'_>,
+    ) -> Result<Progress, CloseReason> {
         if text && std::str::from_utf8(payload).is_err() {
             return Err(CloseReason::Malformed(Malformed::NotUtf8));
         }
@@ -43,7 +44,7 @@ impl Application for Echo {
         encode_header(&mut frame, if text { 0x81 } else { 0x82 }, payload.len());
         frame.extend_from_slice(payload);
         all.send(connection, frame);
-        Ok(())
+        Ok(Progress::Taken)
     }
 }
 

@@ -75,7 +75,7 @@ impl From<inbound::Event<'_>> for Event {
             inbound::Event::Message { text, payload } => {
                 Event::Message { text, payload: payload.into_owned() }
             }
-            inbound::Event::Fragment => Event::Fragment,
+            inbound::Event::Fragment { .. } => Event::Fragment,
             inbound::Event::Ping(payload) => Event::Ping(payload.to_vec()),
             inbound::Event::Pong => Event::Pong,
             inbound::Event::Close(code) => Event::Close(code),

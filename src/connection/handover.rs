@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::inbound::{Inbound, OpenMessage};
+use super::inbound::{Inbound, OpenMessage, ReadMessage};
 use super::keepalive::Keepalive;
 use super::socket::{AcceptedSocket, Socket};
 use super::table::Connections;
@@ -47,6 +47,8 @@ pub struct Frozen {
     inbound: Vec<u8>,
     /// A message of which fragments have come.
     open: Option<Box<OpenMessage>>,
+    /// A whole message that was being read; how far, too.
+    reading: Option<Box<ReadMessage>>,
     /// What waits for its socket.
     waiting: Vec<Waiting>,
     /// How many bytes of the first of it have been written.
@@ -101,6 +103,7 @@ impl Connections {
             writes,
             inbound: inbound.bytes,
             open: inbound.open,
+            reading: inbound.reading,
             waiting,
             sent,
             keepalive: connection.keepalive.get(),
@@ -129,7 +132,8 @@ impl Connections {
             closes_at: frozen.closes_at,
             place,
         };
-        let inbound = Inbound { bytes: frozen.inbound, open: frozen.open, ..Inbound::default() };
+        let Frozen { inbound: bytes, open, reading, .. } = frozen;
+        let inbound = Inbound { bytes, open, reading, ..Inbound::default() };
         // A clock that has run for less than the connection is old knows no earlier instant.
         let since = Instant::now().checked_sub(frozen.age).unwrap_or_else(Instant::now);
         reservation.resume(|key| Connection {

@@ -11,6 +11,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::{CloseReason, read_close};
+use crate::protocol::Parser;
+
+/// As many frames of one message count as one message where a rate limits messages. Peers that stream what they do not
+/// have yet send pieces of some kilobytes; a message of 1 MiB in pieces of 64 KiB still counts as one.
+const FRAGMENTS_A_MESSAGE: u32 = 16;
 
 /// What a connection keeps of its peer's bytes between two turns.
 #[derive(Debug, Default)]
@@ -23,6 +28,8 @@ pub(super) struct Inbound {
     pub(super) missing: usize,
     /// A message of which fragments have come.
     pub(super) open: Option<Box<OpenMessage>>,
+    /// A whole message that is being read, which takes more than one turn. Nothing behind it is looked at before.
+    pub(super) reading: Option<Box<ReadMessage>>,
 }
 
 /// The fragments of a message so far, unmasked.
@@ -30,6 +37,17 @@ pub(super) struct Inbound {
 pub(crate) struct OpenMessage {
     text: bool,
     payload: Vec<u8>,
+    /// How many they are.
+    fragments: u32,
+}
+
+/// A whole message, unmasked, that the application has begun to read.
+#[derive(Debug)]
+pub(super) struct ReadMessage {
+    pub(super) text: bool,
+    pub(super) payload: Vec<u8>,
+    /// How far it has been read.
+    pub(super) parser: Parser,
 }
 
 /// What a peer says.
@@ -37,8 +55,8 @@ pub(crate) struct OpenMessage {
 pub(crate) enum Event<'a> {
     /// A whole message. That a text is UTF-8 has yet to be seen.
     Message { text: bool, payload: Cow<'a, [u8]> },
-    /// A fragment of a message, kept.
-    Fragment,
+    /// A fragment of a message, kept. Whether a rate of messages counts it.
+    Fragment { rated: bool },
     /// A ping, with what its pong must carry.
     Ping(&'a [u8]),
     /// A pong.
@@ -89,8 +107,10 @@ pub(crate) fn cut<'a>(
             if header.is_final {
                 Event::Message { text: message.text, payload: Cow::Owned(message.payload) }
             } else {
+                message.fragments = message.fragments.wrapping_add(1);
+                let rated = message.fragments.is_multiple_of(FRAGMENTS_A_MESSAGE);
                 *open = Some(message);
-                Event::Fragment
+                Event::Fragment { rated }
             }
         }
         OpCode::Data(kind) => {
@@ -98,8 +118,9 @@ pub(crate) fn cut<'a>(
             if header.is_final {
                 Event::Message { text, payload: Cow::Borrowed(payload) }
             } else {
-                *open = Some(Box::new(OpenMessage { text, payload: payload.to_vec() }));
-                Event::Fragment
+                let payload = payload.to_vec();
+                *open = Some(Box::new(OpenMessage { text, payload, fragments: 1 }));
+                Event::Fragment { rated: false }
             }
         }
     };
@@ -194,7 +215,9 @@ impl Inbound {
 
     /// Bytes of heap that wait here, for what a connection costs.
     pub(super) fn held(&self) -> usize {
-        self.bytes.len() - self.taken + self.open.as_ref().map_or(0, |open| open.payload.len())
+        let open = self.open.as_ref().map_or(0, |open| open.payload.len());
+        let reading = self.reading.as_ref().map_or(0, |reading| reading.payload.len());
+        self.bytes.len() - self.taken + open + reading
     }
 }
 

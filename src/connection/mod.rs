@@ -52,6 +52,7 @@ use std::time::Instant;
 use tokio::time::Sleep;
 
 use crate::hub::MemberKey;
+use crate::protocol::Parser;
 use close::{Attention, CloseReason};
 pub use identity::{Identity, Peer, Place};
 use inbound::Inbound;
@@ -73,10 +74,14 @@ const MESSAGES_OF_A_TURN: usize = 512;
 /// The most bytes that one connection takes from its socket in a turn, for the same reason; also the room
 /// that it makes at a time for a message of which it has a part.
 const BYTES_A_TURN: usize = 64 * 1024;
+/// The steps that reading one connection's messages may take in a turn, for the same reason, however they are written:
+/// some 0.2 ms. A message of as many bytes as a turn takes from a socket needs fewer, unless it is made to be slow.
+const STEPS_A_TURN: usize = 64 * 1024;
 
 /// What a server does with its connections' messages.
 pub trait Application {
-    /// Takes one whole message; text is not yet known to be UTF-8.
+    /// Takes one whole message; text is not yet known to be UTF-8. Called again in the next turn, with the same message
+    /// and what was left in `work`, if it has used up the steps of this one.
     ///
     /// # Errors
     /// Why the connection must be closed for it.
@@ -86,7 +91,26 @@ pub trait Application {
         connection: &Connection,
         text: bool,
         payload: &[u8],
-    ) -> Result<(), CloseReason>;
+        work: Work<'_>,
+    ) -> Result<Progress, CloseReason>;
+}
+
+/// What an application may do in one turn for one message.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// Steps that are left of the turn: see [`Parser`]. One that takes no time worth counting leaves them.
+    pub steps: &'a mut usize,
+    /// How far it has read the message.
+    pub parser: &'a mut Parser,
+}
+
+/// How far an application is with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It is done with it.
+    Taken,
+    /// The turn has no more steps: it goes on in the next.
+    Unfinished,
 }
 
 /// How far a connection is with its end.
@@ -229,7 +253,7 @@ impl Connection {
         }
         let granted = MESSAGES_A_TURN.max(all.messages_left.get());
         let rates = all.settings.borrow().rates;
-        let mut bite = Bite::new(granted, BYTES_A_TURN);
+        let mut bite = Bite::new(granted, BYTES_A_TURN, STEPS_A_TURN);
         self.allow(all, rates, &mut bite);
         let before = bite;
         let over = self.take_a_bite(all, cx, &mut bite);

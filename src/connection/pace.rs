@@ -31,7 +31,7 @@ const PIECE: Duration = Duration::from_millis(100);
 /// How fast connections are read from; one of both limits is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Messages, pings and pongs a second.
+    /// Messages, pings and pongs a second. Every sixteen frames of a message that has more count as one.
     pub messages: Option<NonZeroU64>,
     /// Bytes a second, as they come from the socket.
     pub bytes: Option<NonZeroU64>,

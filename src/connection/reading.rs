@@ -9,9 +9,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use super::close::{CloseReason, answer_frame};
-use super::inbound::{self, Cut, Event, Inbound, cut};
+use super::inbound::{Cut, Event, Inbound, OpenMessage, ReadMessage, cut};
 use super::table::Connections;
-use super::{BYTES_A_TURN, Connection, Ending, Phase};
+use super::{BYTES_A_TURN, Connection, Ending, Phase, Progress, Work};
+use crate::protocol::Parser;
 
 /// What a connection may still take from its socket in this turn.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub(super) struct Bite {
     /// Frames.
     pub(super) messages: usize,
     pub(super) bytes: usize,
+    /// Steps of reading messages.
+    pub(super) steps: usize,
     /// Messages and control frames that its rate leaves.
     pub(super) rated_messages: usize,
     /// Bytes that its rate leaves.
@@ -29,9 +32,9 @@ pub(super) struct Bite {
 
 impl Bite {
     /// One that no rate limits.
-    pub(super) fn new(messages: usize, bytes: usize) -> Bite {
+    pub(super) fn new(messages: usize, bytes: usize, steps: usize) -> Bite {
         let (rated_messages, rated_bytes) = (usize::MAX, usize::MAX);
-        Bite { messages, bytes, rated_messages, rated_bytes, held_up: false }
+        Bite { messages, bytes, steps, rated_messages, rated_bytes, held_up: false }
     }
 
     fn is_held_up(&self) -> bool {
@@ -39,7 +42,12 @@ impl Bite {
     }
 
     pub(super) fn is_spent(&self) -> bool {
-        self.messages == 0 || self.bytes == 0
+        self.messages == 0 || self.bytes == 0 || self.steps == 0
+    }
+
+    /// The most bytes of a read.
+    fn room(&self) -> usize {
+        self.bytes.min(self.rated_bytes)
     }
 }
 
@@ -72,9 +80,19 @@ impl Connection {
             return Poll::Ready(Ok(Some(Stop::Spent)));
         }
         let inbound = &mut *self.inbound.borrow_mut();
+        if let Some(mut message) = inbound.reading.take() {
+            let ReadMessage { text, payload, parser } = &mut *message;
+            match self.take_message(all, *text, payload, parser, bite)? {
+                Progress::Taken => {}
+                Progress::Unfinished => {
+                    inbound.reading = Some(message);
+                    return Poll::Ready(Ok(Some(Stop::Spent)));
+                }
+            }
+        }
         if inbound.has_waiting() && inbound.missing == 0 {
-            let Inbound { bytes, taken, open, missing } = inbound;
-            let (used, stop) = self.take_in(all, &mut bytes[*taken..], open, bite);
+            let Inbound { bytes, taken, open, missing, reading } = inbound;
+            let (used, stop) = self.take_in(all, &mut bytes[*taken..], open, reading, bite);
             *taken += used;
             *missing = missing_of(&stop);
             if !inbound.has_waiting() {
@@ -91,7 +109,8 @@ impl Connection {
         if inbound.has_waiting() {
             inbound.forget_taken();
             inbound.bytes.reserve(inbound.missing.clamp(64, BYTES_A_TURN));
-            let mut room = (&mut inbound.bytes).limit(bite.rated_bytes);
+            // Not all that the buffer has room for, which may have held the longest message there is.
+            let mut room = (&mut inbound.bytes).limit(bite.room());
             return match poll_read_buf(socket, cx, &mut room) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(read)) if read > 0 => {
@@ -106,7 +125,7 @@ impl Connection {
             };
         }
         let mut buffer = all.read_buffer.borrow_mut();
-        let most = buffer.len().min(bite.rated_bytes);
+        let most = buffer.len().min(bite.room());
         let mut buffer = ReadBuf::new(&mut buffer[..most]);
         match socket.poll_read(cx, &mut buffer) {
             Poll::Pending => return Poll::Pending,
@@ -118,7 +137,7 @@ impl Connection {
         }
         let bytes = buffer.filled_mut();
         self.heard(all, bytes.len(), bite);
-        let (used, stop) = self.take_in(all, bytes, &mut inbound.open, bite);
+        let (used, stop) = self.take_in(all, bytes, &mut inbound.open, &mut inbound.reading, bite);
         // Behind a fault too: where the frames begin is known, and the peer's Close is among them.
         if used < bytes.len() {
             inbound.keep(&bytes[used..]);
@@ -153,7 +172,8 @@ impl Connection {
         &self,
         all: &Connections,
         bytes: &mut [u8],
-        open: &mut Option<Box<inbound::OpenMessage>>,
+        open: &mut Option<Box<OpenMessage>>,
+        reading: &mut Option<Box<ReadMessage>>,
         bite: &mut Bite,
     ) -> (usize, Result<Stop, CloseReason>) {
         let largest = all.settings.borrow().max_message_size;
@@ -169,7 +189,7 @@ impl Connection {
             if at == bytes.len() {
                 return (at, Ok(Stop::Missing(0)));
             }
-            if bite.messages == 0 {
+            if bite.messages == 0 || bite.steps == 0 {
                 return (at, Ok(Stop::Spent));
             }
             if bite.rated_messages == 0 {
@@ -183,10 +203,16 @@ impl Connection {
                 Ok(Cut::Whole(length, event)) => {
                     at += length;
                     bite.messages -= 1;
-                    bite.rated_messages -= usize::from(!matches!(event, Event::Fragment));
+                    let rated = !matches!(event, Event::Fragment { rated: false });
+                    bite.rated_messages -= usize::from(rated);
                     all.messages_left.set(all.messages_left.get().saturating_sub(1));
-                    if let Err(reason) = self.take_event(all, event) {
-                        return (at, Err(reason));
+                    match self.take_event(all, event, bite) {
+                        Ok(None) => {}
+                        Ok(unfinished) => {
+                            *reading = unfinished;
+                            return (at, Ok(Stop::Spent));
+                        }
+                        Err(reason) => return (at, Err(reason)),
                     }
                 }
                 Err(reason) => return (at, Err(reason)),
@@ -194,34 +220,57 @@ impl Connection {
         }
     }
 
-    pub(super) fn take_event(
+    /// Has the application read a message, as far as the steps of this turn go. Nothing of it counts any more if the
+    /// connection has been closed for what its peer did.
+    fn take_message(
+        &self,
+        all: &Connections,
+        text: bool,
+        payload: &[u8],
+        parser: &mut Parser,
+        bite: &mut Bite,
+    ) -> Result<Progress, CloseReason> {
+        match self.phase.get() {
+            Phase::Open | Phase::Closing => {
+                let work = Work { steps: &mut bite.steps, parser };
+                all.application.message(all, self, text, payload, work)
+            }
+            Phase::Ignoring | Phase::Deaf | Phase::Ending | Phase::Over => Ok(Progress::Taken),
+        }
+    }
+
+    /// Takes what a frame means. A message that the steps of this turn do not suffice for is returned.
+    fn take_event(
         &self,
         all: &Connections,
         event: Event<'_>,
-    ) -> Result<(), CloseReason> {
+        bite: &mut Bite,
+    ) -> Result<Option<Box<ReadMessage>>, CloseReason> {
         match event {
-            Event::Message { .. } if self.phase.get() == Phase::Ignoring => Ok(()),
+            Event::Message { .. } if self.phase.get() == Phase::Ignoring => {}
             Event::Message { text, payload } => {
                 all.counters.messages_in.add(1);
-                all.application.message(all, self, text, &payload)
+                let mut parser = Parser::default();
+                let progress = self.take_message(all, text, &payload, &mut parser, bite)?;
+                if progress == Progress::Unfinished {
+                    let payload = payload.into_owned();
+                    return Ok(Some(Box::new(ReadMessage { text, payload, parser })));
+                }
             }
-            Event::Fragment => Ok(()),
+            Event::Fragment { .. } => {}
             Event::Ping(payload) => {
                 let mut pong = Vec::with_capacity(2 + payload.len());
                 pong.extend_from_slice(&[0x8a, payload.len() as u8]);
                 pong.extend_from_slice(payload);
                 all.change_queue(self.key, |queue, pool| queue.push_pong(pong.into(), pool));
-                Ok(())
             }
             Event::Pong => {
                 self.keepalive.set(self.keepalive.get().answered());
-                Ok(())
             }
             Event::Close(Err(reason)) => {
                 self.close(all, reason);
                 // Its Close is its last word, however bad.
                 self.phase.set(Phase::Ending);
-                Ok(())
             }
             Event::Close(Ok(code)) => {
                 if self.phase.get() == Phase::Open {
@@ -231,9 +280,9 @@ impl Connection {
                     self.limit_closing(all);
                 }
                 self.phase.set(Phase::Ending);
-                Ok(())
             }
         }
+        Ok(None)
     }
 }
 
@@ -243,3 +292,6 @@ fn missing_of(stop: &Result<Stop, CloseReason>) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,7 @@
 
 use super::close::CloseReason;
 use super::table::Connections;
-use super::{Application, Connection};
-use crate::protocol;
+use super::{Application, Connection, Progress, Work};
 
 /// Characters of a refused channel's name that are logged: the name is as long as the client likes.
 const SHOWN: usize = 100;
@@ -20,13 +19,17 @@ impl Application for Relay {
         connection: &Connection,
         _text: bool,
         payload: &[u8],
-    ) -> Result<(), CloseReason> {
-        let message = protocol::parse(payload)?;
+        work: Work<'_>,
+    ) -> Result<Progress, CloseReason> {
+        let Some(read) = work.parser.read(payload, work.steps) else {
+            return Ok(Progress::Unfinished);
+        };
+        let message = read?;
         if all.publish(connection, &message).is_err() {
             all.counters.not_granted.add(1);
             log_refused(all, connection, &message.channel);
         }
-        Ok(())
+        Ok(Progress::Taken)
     }
 }
 

@@ -34,11 +34,20 @@ impl Alone {
 
     /// The first of so many workers, of which the others say nothing.
     pub(super) fn of(workers: usize, config: &Config) -> Alone {
+        Alone::with(workers, config, Box::<Relay>::default())
+    }
+
+    /// The same with an application of the test's own.
+    pub(super) fn with(
+        workers: usize,
+        config: &Config,
+        application: Box<dyn Application>,
+    ) -> Alone {
         let counters: Arc<[Arc<Counters>]> = (0..workers).map(|_| Arc::default()).collect();
         let hub = Hub::new(WorkerId(0), Placement::new(workers));
         let hub = hub.counting(counters[0].held.clone());
         let settings = Settings::from(config);
-        let all = Connections::new(hub, WorkerId(0), counters, settings, Box::<Relay>::default());
+        let all = Connections::new(hub, WorkerId(0), counters, settings, application);
         Alone { all, taken: Arc::default() }
     }
 

@@ -109,8 +109,8 @@ pub(super) static KEYS: &[Key] = &[
         field: Field::OptionalCount(lens!(limits.messages_per_second), 1..=1_000_000),
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
-        doc: "Messages, pings and pongs from one connection in a second; after a silence so many may \
-              come at once. Who sends more is read from no faster, and closed with 4001 once it has \
+        doc: "Messages, pings and pongs from one connection in a second, every 16 frames of a message \
+              as one; after a silence so many may come at once. Who sends more is read from no faster, and closed with 4001 once it has \
               been held up for 10 s in any 30.",
     },
     Key {

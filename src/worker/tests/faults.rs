@@ -4,7 +4,7 @@ use super::rig::{Rig, frame, publish};
 use crate::config::Config;
 use crate::connection::close::CloseReason;
 use crate::connection::relay::Relay;
-use crate::connection::{Application, Connection, Connections};
+use crate::connection::{Application, Connection, Connections, Progress, Work};
 
 /// Relays, but for two words.
 #[derive(Default)]
@@ -17,11 +17,12 @@ impl Application for Fragile {
         connection: &Connection,
         text: bool,
         payload: &[u8],
-    ) -> Result<(), CloseReason> {
+        work: Work<'_>,
+    ) -> Result<Progress, CloseReason> {
         match payload {
             b"panic" => panic!("in a message"),
             b"panic in the hub" => all.change_hub(|_| panic!("in the hub")),
-            _ => self.0.message(all, connection, text, payload),
+            _ => self.0.message(all, connection, text, payload, work),
         }
     }
 }

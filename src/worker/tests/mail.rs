@@ -6,7 +6,7 @@ use super::rig::{Client, Rig, frame, publish};
 use crate::config::Config;
 use crate::connection::close::CloseReason;
 use crate::connection::relay::Relay;
-use crate::connection::{Application, Connection, Connections};
+use crate::connection::{Application, Connection, Connections, Progress, Work};
 
 /// More than a mailbox has room for envelopes.
 const MANY: usize = 1000;
@@ -25,25 +25,26 @@ impl Application for Holding {
         connection: &Connection,
         text: bool,
         payload: &[u8],
-    ) -> Result<(), CloseReason> {
+        work: Work<'_>,
+    ) -> Result<Progress, CloseReason> {
         match payload {
             b"hold" => {
                 all.send(connection, vec![0x82, 0]);
                 // The next message finds it held: what was said has been flushed then.
-                Ok(())
+                Ok(Progress::Taken)
             }
             b"now" => {
                 let held = HELD.lock().expect("not poisoned");
                 drop(RELEASED.wait_while(held, |held| *held).expect("not poisoned"));
-                Ok(())
+                Ok(Progress::Taken)
             }
             _ if payload.starts_with(b"home ") => {
                 let name = std::str::from_utf8(&payload[5..]).expect("UTF-8");
                 let home = all.change_hub(|hub| hub.home(name));
                 all.send(connection, vec![0x82, 1, home.0]);
-                Ok(())
+                Ok(Progress::Taken)
             }
-            _ => self.0.message(all, connection, text, payload),
+            _ => self.0.message(all, connection, text, payload, work),
         }
     }
 }
