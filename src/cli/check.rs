@@ -46,6 +46,9 @@ impl Check {
         }
         let (may_come, lacking): (Vec<_>, Vec<_>) =
             preconditions::lacking(&loaded.config).into_iter().partition(|lack| lack.may_be_made);
+        for line in preconditions::unavailable(&loaded.config) {
+            output::tell(format_args!("warning: {line}"));
+        }
         for lack in may_come {
             output::tell(format_args!("warning: {lack}"));
         }

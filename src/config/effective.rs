@@ -44,8 +44,8 @@ pub struct Config {
 
 impl Config {
     /// The addresses to listen on. By default both loopback addresses while anyone can sign a
-    /// token, and `[::]` (which takes IPv4 too) as soon as a secret is needed. Of the default
-    /// ones a family that the machine lacks is left out by whoever binds.
+    /// token, and `[::]` (which takes IPv4 too) as soon as a secret is needed. What becomes of an address whose family
+    /// this machine lacks is decided when it is bound.
     ///
     /// `[::]:P` leaves IPv4 alone where `0.0.0.0:P` is listed beside it.
     pub fn listen_addresses(&self) -> Vec<ListenAddress> {

@@ -22,7 +22,7 @@ pub struct Preamble {
 }
 
 /// One address to listen on. `Display` gives back what stands in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ListenAddress {
     /// `ADDRESS:PORT [tls] [proxy] [ipv6only]`
     Tcp {
@@ -30,6 +30,8 @@ pub enum ListenAddress {
         address: SocketAddr,
         /// Whether an IPv6 wildcard leaves IPv4 alone.
         ipv6only: bool,
+        /// Whether it is one of the two addresses of `localhost`, which is left out if this machine lacks its family.
+        localhost: bool,
         /// What comes before the first request.
         preamble: Preamble,
     },
@@ -67,7 +69,14 @@ impl ListenAddress {
     }
 
     fn at(address: SocketAddr) -> Self {
-        Self::Tcp { address, ipv6only: false, preamble: Preamble::default() }
+        Self::Tcp { address, ipv6only: false, localhost: false, preamble: Preamble::default() }
+    }
+
+    /// The same at another TCP address, without what only the old one had.
+    pub(crate) fn moved_to(&self, address: SocketAddr) -> Self {
+        let mut moved = Self::at(address);
+        *moved.preamble_mut() = self.preamble();
+        moved
     }
 
     fn preamble_mut(&mut self) -> &mut Preamble {
@@ -78,11 +87,17 @@ impl ListenAddress {
 
     /// Both loopback addresses.
     pub(super) fn loopback(port: u16) -> Vec<Self> {
-        vec![Self::tcp(Ipv4Addr::LOCALHOST, port), Self::tcp(Ipv6Addr::LOCALHOST, port)]
+        let one = |ip: IpAddr| Self::Tcp {
+            address: SocketAddr::new(ip, port),
+            ipv6only: false,
+            localhost: true,
+            preamble: Preamble::default(),
+        };
+        vec![one(Ipv4Addr::LOCALHOST.into()), one(Ipv6Addr::LOCALHOST.into())]
     }
 
     /// What one entry means: `localhost` is two addresses, everything else one.
-    pub(super) fn parse(entry: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn parse(entry: &str) -> Result<Vec<Self>, String> {
         let mut words = entry.split_whitespace();
         let Some(first) = words.next() else {
             return Err("empty; write an address such as \"127.0.0.1:6380\"".into());
@@ -93,6 +108,36 @@ impl ListenAddress {
         }
     }
 }
+
+/// Equal addresses bind the same socket in the same way. Whether one may be left out is no part of that, and does not
+/// show in its text either.
+impl PartialEq for ListenAddress {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Tcp { address, ipv6only, localhost: _, preamble },
+                Self::Tcp {
+                    address: its_address,
+                    ipv6only: its_ipv6only,
+                    localhost: _,
+                    preamble: its_preamble,
+                },
+            ) => (address, ipv6only, preamble) == (its_address, its_ipv6only, its_preamble),
+            (
+                Self::Unix { path, mode, group, preamble },
+                Self::Unix {
+                    path: its_path,
+                    mode: its_mode,
+                    group: its_group,
+                    preamble: its_preamble,
+                },
+            ) => (path, mode, group, preamble) == (its_path, its_mode, its_group, its_preamble),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for ListenAddress {}
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,18 +1,19 @@
-//! Binding the addresses that the configuration names: all of them or none, before anything is announced.
+//! Binding one address that the configuration names.
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::families;
 use super::listener::Listener;
-use super::listeners::{Bound, Opened, Purpose};
+use super::listeners::Purpose;
 use super::socket_file::{SocketFile, is_something_else};
-use crate::config::{Config, ListenAddress};
+use crate::config::ListenAddress;
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 pub(super) const BACKLOG: i32 = 4096;
@@ -30,6 +31,10 @@ pub(super) struct BindError {
 impl BindError {
     pub(super) fn new(address: &impl ToString, error: io::Error) -> BindError {
         let remedy = match error.kind() {
+            _ if families::is_refused(&error) => {
+                "this machine lacks that family, IPv4 or IPv6, or RestrictAddressFamilies= of the unit forbids it; \
+                 name an address of the other family, or localhost, which leaves out what is missing"
+            }
             io::ErrorKind::AddrInUse => {
                 "is another server running? stop it, or choose another address"
             }
@@ -67,52 +72,6 @@ impl BindError {
     }
 }
 
-/// Binds everything that `listen` asks for, or nothing.
-///
-/// # Errors
-/// Every address that cannot be had. Of the default listeners a family that the machine lacks is left out.
-pub(super) fn bind_all(config: &Config) -> Result<Bound, Vec<BindError>> {
-    let by_default = config.listens_by_default();
-    let mut bound = Vec::new();
-    let mut lacking = Vec::new();
-    let mut faults = Vec::new();
-    for address in config.listen_addresses() {
-        match bind(&address) {
-            Ok(listener) => bound.push(Opened::new(Purpose::Clients, address, listener)),
-            Err(fault) if by_default && lacks_family(&fault.error) => {
-                lacking.push((address, fault))
-            }
-            Err(fault) => faults.push(fault),
-        }
-    }
-    for (address, fault) in lacking {
-        tracing::debug!(event = "family_lacking", address = fault.address, "not listening there");
-        if !bound.is_empty() {
-            continue;
-        }
-        // Without IPv6 the wildcard is IPv4's.
-        let v4 = match &address {
-            ListenAddress::Tcp { address, .. } if address.ip().is_unspecified() => bind_tcp(
-                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
-                false,
-                false,
-            )
-            .map_err(|error| BindError::new(address, error)),
-            _ => Err(fault),
-        };
-        match v4 {
-            Ok(listener) => bound.push(Opened::new(Purpose::Clients, address, listener)),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() { Ok(bound) } else { Err(faults) }
-}
-
-fn lacks_family(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
-}
-
 /// Binds one address.
 ///
 /// # Errors
@@ -130,10 +89,12 @@ pub(super) fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
 /// # Errors
 /// Why it could not.
 pub(super) fn look(address: &ListenAddress) -> Result<(), BindError> {
-    let ListenAddress::Unix { path, group, .. } = address else { return Ok(()) };
-    let looked = match something_else_at(path) {
-        Some(error) => Err(error),
-        None => group.as_deref().map_or(Ok(()), |group| group_id(group).map(drop)),
+    let looked = match address {
+        ListenAddress::Tcp { address, .. } => families::probe(address.ip()),
+        ListenAddress::Unix { path, group, .. } => match something_else_at(path) {
+            Some(error) => Err(error),
+            None => group.as_deref().map_or(Ok(()), |group| group_id(group).map(drop)),
+        },
     };
     looked.map_err(|error| BindError::new(address, error))
 }

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::bind::{BindError, bind, bind_all, bind_over};
+use super::bind::{BindError, bind, bind_over};
+use super::families;
 use super::listener::{Listener, To, accept_until};
 use super::metrics::Exposition;
 use crate::config::{Config, ListenAddress, Preamble};
@@ -35,7 +36,7 @@ pub(super) struct Listeners {
 /// A listener that is accepted from.
 #[derive(Debug)]
 struct Running {
-    /// What asked for it; None where the service manager gave it.
+    /// What asked for it, with the family that this machine has; None where the service manager gave it.
     asked: Option<ListenAddress>,
     purpose: Purpose,
     preamble: Preamble,
@@ -64,6 +65,17 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    /// Each of them.
+    pub(super) const ALL: [Purpose; 2] = [Purpose::Clients, Purpose::Metrics];
+
+    /// What a configuration asks for.
+    pub(super) fn addresses(self, config: &Config) -> Vec<ListenAddress> {
+        match self {
+            Purpose::Clients => config.listen_addresses(),
+            Purpose::Metrics => config.metrics.listen.clone(),
+        }
+    }
+
     /// The key that says where.
     pub(super) fn key(self) -> &'static str {
         match self {
@@ -74,7 +86,7 @@ impl Purpose {
 
     /// The purpose that this key is about.
     pub(super) fn of(key: &str) -> Option<Purpose> {
-        [Purpose::Clients, Purpose::Metrics].into_iter().find(|purpose| purpose.key() == key)
+        Purpose::ALL.into_iter().find(|purpose| purpose.key() == key)
     }
 }
 
@@ -112,16 +124,19 @@ pub(super) struct Prepared {
 /// Every address that cannot be had.
 pub(super) fn open(config: &Config) -> Result<Bound, Vec<BindError>> {
     let given = super::activation::take().map_err(|error| vec![error])?;
-    let is_given = |purpose| given.iter().any(|opened: &Opened| opened.purpose == purpose);
     let (mut bound, mut faults) = (Vec::new(), Vec::new());
-    if !is_given(Purpose::Clients) {
-        bind_all(config).map_or_else(|more| faults.extend(more), |more| bound.extend(more));
-    }
-    if !is_given(Purpose::Metrics) {
-        let purpose = Purpose::Metrics;
-        for address in &config.metrics.listen {
-            match bind(address) {
-                Ok(listener) => bound.push(Opened::new(purpose, address.clone(), listener)),
+    for purpose in Purpose::ALL {
+        if given.iter().any(|opened| opened.purpose == purpose) {
+            continue;
+        }
+        let (addresses, unavailable) = families::fit(&purpose.addresses(config));
+        for lacking in unavailable {
+            let key = purpose.key();
+            tracing::info!(event = "family_lacking", address = lacking.address, "{key}: {lacking}");
+        }
+        for address in addresses {
+            match bind(&address) {
+                Ok(listener) => bound.push(Opened::new(purpose, address, listener)),
                 Err(fault) => faults.push(fault.of(purpose)),
             }
         }
@@ -202,10 +217,15 @@ impl Listeners {
             Some(defaults) if by_default => defaults.clone(),
             _ => config.listen_addresses(),
         };
+        let fitting = |purpose| match purpose {
+            _ if self.are_given(purpose) => Vec::new(),
+            Purpose::Clients => families::fit(&for_clients).0,
+            Purpose::Metrics => families::fit(&config.metrics.listen).0,
+        };
+        let (clients, metrics) = (fitting(Purpose::Clients), fitting(Purpose::Metrics));
         let wanted = |purpose| match purpose {
-            _ if self.are_given(purpose) => &[][..],
-            Purpose::Clients => &for_clients[..],
-            Purpose::Metrics => &config.metrics.listen[..],
+            Purpose::Clients => &clients[..],
+            Purpose::Metrics => &metrics[..],
         };
         let is_wanted = |running: &Running| {
             running.asked.as_ref().is_none_or(|asked| wanted(running.purpose).contains(asked))
@@ -220,7 +240,7 @@ impl Listeners {
             .collect();
         let mut fresh = Vec::new();
         let mut faults = Vec::new();
-        for purpose in [Purpose::Clients, Purpose::Metrics] {
+        for purpose in Purpose::ALL {
             let is_new = |address: &&ListenAddress| {
                 !self.of(purpose).any(|running| running.asked.as_ref() == Some(address))
             };

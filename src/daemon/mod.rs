@@ -4,7 +4,7 @@
 //! of signals or of a service manager.
 //!
 //! - [`preconditions`]: what a start needs of the machine.
-//! - `listeners`, `listener`, `bind`, `socket_file`, `activation`: where it is reached.
+//! - `listeners`, `listener`, `bind`, `families`, `socket_file`, `activation`: where it is reached.
 //! - `reload`: a new configuration, all or nothing. `certificate`: its end.
 //! - `log`, [`events`]: what administrators read. [`signals`]: what they may send.
 //! - `drain`: the stop. `manager`, `watchdog`: what the service manager hears.
@@ -18,6 +18,7 @@ mod certificate;
 pub mod control;
 mod descriptors;
 mod drain;
+mod families;
 mod listener;
 mod listeners;
 mod log;

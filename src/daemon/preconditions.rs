@@ -6,7 +6,7 @@ use std::fmt;
 use crate::config::Config;
 
 use super::listeners::Purpose;
-use super::{bind, control, log};
+use super::{bind, control, families, log};
 
 /// Something that is lacking, in the words of a start that ends over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +39,28 @@ pub(super) fn lacking_beside(config: &Config, is_given: impl Fn(Purpose) -> bool
     if let Err(fault) = log::look(&config.log) {
         lacking.push(Lack { may_be_made: fault.may_be_made(), ..Lack::of(&fault) });
     }
-    for purpose in [Purpose::Clients, Purpose::Metrics] {
-        let addresses = match purpose {
-            _ if is_given(purpose) => continue,
-            Purpose::Clients => config.listen_addresses(),
-            Purpose::Metrics => config.metrics.listen.clone(),
-        };
+    for purpose in Purpose::ALL.into_iter().filter(|purpose| !is_given(*purpose)) {
+        let (addresses, _) = families::fit(&purpose.addresses(config));
         let faults = addresses.iter().filter_map(|address| bind::look(address).err());
         lacking.extend(faults.map(|fault| Lack::of(&fault.of(purpose))));
     }
     lacking.extend(control::look(&config.control).err().map(|fault| Lack::of(&fault)));
     lacking
+}
+
+/// The addresses that are left out or replaced since this machine lacks their family, a line each.
+pub fn unavailable(config: &Config) -> Vec<String> {
+    unavailable_beside(config, |_| false)
+}
+
+/// [`unavailable`], if the service manager has given the listeners of some purposes.
+pub(super) fn unavailable_beside(
+    config: &Config,
+    is_given: impl Fn(Purpose) -> bool,
+) -> Vec<String> {
+    let of = |purpose: Purpose| {
+        let (_, unavailable) = families::fit(&purpose.addresses(config));
+        unavailable.into_iter().map(move |one| format!("{}: {one}", purpose.key()))
+    };
+    Purpose::ALL.into_iter().filter(|purpose| !is_given(*purpose)).flat_map(of).collect()
 }

@@ -170,6 +170,13 @@ impl Server {
         }
         let mut report = Reloaded::default();
         report.warnings.extend(known.iter().map(|lack| format!("a start would fail now: {lack}")));
+        // One that a reload brings is worth a line; one that was there before has had it.
+        let unavailable_in = |config| {
+            preconditions::unavailable_beside(config, |purpose| self.listeners.are_given(purpose))
+        };
+        let before = unavailable_in(old);
+        let unavailable = unavailable_in(&loaded.config);
+        report.warnings.extend(unavailable.into_iter().filter(|line| !before.contains(line)));
         let changes = diff(old, &loaded.config);
         for change in &changes {
             match change.reload {

@@ -15,6 +15,7 @@ mod closing;
 mod control;
 mod deliveries;
 mod drain;
+mod families;
 mod faults;
 mod handshake;
 mod hostile_frames;

@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub(crate) mod dir;
+pub(crate) mod family;
 pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod http;

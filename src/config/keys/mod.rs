@@ -88,7 +88,8 @@ pub(super) static TOP: &[Key] = &[
               demands the header of the PROXY protocol, version 1 or 2, from each \
               connection. ADDRESS is written \
               in numbers, or is localhost, which is both loopback addresses; without a port it is \
-              6380. The variable PORT replaces the port. Listeners given by the service manager \
+              6380. On a machine without IPv6, localhost is 127.0.0.1 alone, and [::] is \
+              0.0.0.0. The variable PORT replaces the port. Listeners given by the service manager \
               replace the whole list.",
     },
     Key {

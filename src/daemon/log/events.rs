@@ -126,10 +126,10 @@ pub static EVENTS: &[EventKind] = &[
          server does not start.",
     ),
     event(
-        Level::DEBUG,
+        Level::INFO,
         "family_lacking",
         &["address"],
-        "A default address is left out, since the machine lacks IPv4 or IPv6.",
+        "An address of localhost is left out, or 0.0.0.0 takes the place of [::], since the machine lacks IPv4 or IPv6.",
     ),
     event(
         Level::WARN,

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use domain::base::Name;
 use domain::resolv::StubResolver;
 
+use super::look_up::is_localhost;
 use hosts::Hosts;
 use resolv_conf::ResolvConf;
 
@@ -76,10 +77,4 @@ impl Resolver {
             ),
         })
     }
-}
-
-/// Loopback by its name, whether or not anything says so (RFC 6761, section 6.3).
-fn is_localhost(name: &str) -> bool {
-    let last = name.strip_suffix('.').unwrap_or(name).rsplit('.').next();
-    last.is_some_and(|label| label.eq_ignore_ascii_case("localhost"))
 }
