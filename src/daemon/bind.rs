@@ -3,8 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -12,7 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::families;
 use super::listener::Listener;
 use super::listeners::Purpose;
-use super::socket_file::{SocketFile, is_something_else};
+use super::socket_file::{self, is_something_else};
 use crate::config::ListenAddress;
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
@@ -100,42 +99,56 @@ pub(super) fn look(address: &ListenAddress) -> Result<(), BindError> {
 }
 
 /// Binds an address that is in use by `leaving`, listeners of our own on the same port or path that are about to
-/// go: a port is shared for that moment, which only sockets of the same user can; a path is inherited by
-/// [`Listener::take_over`].
+/// go. A port is shared from then on, which only sockets of the same user can, until `leaving` is dropped; a path is
+/// inherited by [`Listener::take_over`].
 ///
 /// # Errors
 /// `fault`, which is why it could not be had alone, where none of them is on that port.
 ///
-/// It does not listen yet: see [`Listener::listen`].
+/// On a port it does not listen yet: see [`Listener::listen`].
 pub(super) fn bind_over(
     address: &ListenAddress,
-    leaving: &[&Listener],
+    leaving: &Leaving<'_>,
     fault: BindError,
 ) -> Result<Listener, BindError> {
-    let (socket, ipv6only) = match address {
-        ListenAddress::Tcp { address, ipv6only, .. } => (address, ipv6only),
-        ListenAddress::Unix { path, mode, group, .. } => {
-            if !leaving.iter().any(|old| old.is_at(path)) {
-                return Err(fault);
-            }
-            let mut beside = path.clone().into_os_string();
-            beside.push(".new");
-            let mut bound = bind_unix(beside.as_ref(), *mode, group.as_deref());
-            if let Ok(Listener::Unix(_, Some(file))) = &mut bound {
-                file.inherit(path);
-            }
-            return bound.map_err(|error| BindError::new(address, error));
-        }
-    };
-    let overlapping = leaving.iter().filter(|old| old.port() == Some(socket.port()));
-    if fault.error.kind() != io::ErrorKind::AddrInUse || overlapping.clone().count() == 0 {
+    if fault.error.kind() != io::ErrorKind::AddrInUse {
         return Err(fault);
     }
-    overlapping.clone().for_each(|old| old.share(true));
-    let bound = bind_tcp(*socket, *ipv6only, true);
-    // They go on alone if the reload is rejected after all; what is bound stays bound.
-    overlapping.for_each(|old| old.share(false));
+    let bound = match address {
+        ListenAddress::Tcp { address, ipv6only, .. } => {
+            if !leaving.share(address.port()) {
+                return Err(fault);
+            }
+            bind_tcp(*address, *ipv6only, true)
+        }
+        ListenAddress::Unix { path, mode, group, .. } => {
+            if !leaving.0.iter().any(|old| old.is_at(path)) {
+                return Err(fault);
+            }
+            bind_unix_beside(path, *mode, group.as_deref())
+        }
+    };
     bound.map_err(|error| BindError::new(address, error))
+}
+
+/// Listeners of our own that are about to go. Dropped, they have their ports for themselves again.
+#[derive(Debug)]
+pub(super) struct Leaving<'a>(pub(super) Vec<&'a Listener>);
+
+impl Leaving<'_> {
+    /// Lets others bind a port, and listen on it: both are looked at. Whether any of these has that port.
+    fn share(&self, port: u16) -> bool {
+        let on_it = || self.0.iter().filter(|old| old.port() == Some(port));
+        on_it().for_each(|old| old.share(true));
+        on_it().next().is_some()
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        // They go on alone if the reload is rejected after all; what is bound stays bound.
+        self.0.iter().for_each(|old| old.share(false));
+    }
 }
 
 fn bind_tcp(address: SocketAddr, ipv6only: bool, shared: bool) -> io::Result<Listener> {
@@ -180,16 +193,36 @@ fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<
             _ => return Err(io::ErrorKind::AddrInUse.into()),
         }
     }
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    let file = SocketFile::of(path)?;
-    if let Some(group) = group {
-        std::os::unix::fs::chown(path, None, Some(group_id(group)?))?;
-    }
+    let group = group.map(group_id).transpose()?;
     // Without a mode or a group the directory guards it.
     let mode = mode.unwrap_or(if group.is_some() { 0o660 } else { 0o666 });
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    let (listener, file) = socket_file::listen(path, mode, group, BACKLOG)?;
     Ok(Listener::Unix(listener, Some(file)))
+}
+
+/// Binds the first name beside `path` at which nothing listens: the file's own name may be as long as a name can be, and
+/// another listener may have a name like that.
+fn bind_unix_beside(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<Listener> {
+    let mut tried = Err(io::ErrorKind::AddrInUse.into());
+    for number in 0..10 {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{number}"));
+        tried = bind_unix(beside.as_ref(), mode, group);
+        match &mut tried {
+            Ok(Listener::Unix(_, Some(file))) => file.inherit(path),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::AddrInUse | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                continue;
+            }
+            _ => {}
+        }
+        break;
+    }
+    tried
 }
 
 /// A group's number, from its number or from /etc/group: read by ourselves, since a static binary must

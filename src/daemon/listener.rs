@@ -68,9 +68,17 @@ impl Listener {
         }
     }
 
-    /// Whether it is the Unix socket of this path.
+    /// Whether it is the Unix socket at this path, however that is spelled.
     pub(super) fn is_at(&self, wanted: &Path) -> bool {
-        matches!(self, Listener::Unix(_, Some(file)) if file.path() == wanted)
+        matches!(self, Listener::Unix(_, Some(file)) if file.is_at(wanted))
+    }
+
+    /// The path of its file, where it has one of its own.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Listener::Unix(_, Some(file)) => Some(file.path()),
+            _ => None,
+        }
     }
 
     /// Whether only this machine can reach it.
@@ -103,13 +111,14 @@ impl Listener {
     }
 
     /// Has the address for itself from now on.
-    pub(super) fn take_over(&mut self) {
+    ///
+    /// # Errors
+    /// If its file cannot take the place of the old one, which has it still.
+    pub(super) fn take_over(&mut self) -> io::Result<()> {
         self.share(false);
-        if let Listener::Unix(_, Some(file)) = self
-            && let Err(error) = file.take_over()
-        {
-            let path = file.path().display();
-            tracing::error!(event = "bind_failed", "listen: {path}: cannot be renamed: {error}");
+        match self {
+            Listener::Unix(_, Some(file)) => file.take_over(),
+            _ => Ok(()),
         }
     }
 

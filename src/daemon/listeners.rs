@@ -2,6 +2,7 @@
 //! it leaves alone. Some are for clients, others for whoever reads metrics; where any of a purpose is given, the key
 //! of that purpose is ignored.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::bind::{BindError, bind, bind_over};
+use super::bind::{BindError, Leaving, bind, bind_over};
 use super::families;
 use super::listener::{Listener, To, accept_until};
 use super::metrics::Exposition;
@@ -231,13 +232,9 @@ impl Listeners {
             running.asked.as_ref().is_none_or(|asked| wanted(running.purpose).contains(asked))
         };
         let stays: Vec<bool> = self.running.iter().map(is_wanted).collect();
-        let leaving: Vec<&Listener> = self
-            .running
-            .iter()
-            .zip(&stays)
-            .filter(|(_, stays)| !**stays)
-            .map(|(running, _)| &*running.listener)
-            .collect();
+        let leaving = self.running.iter().zip(&stays).filter(|(_, stays)| !**stays);
+        // Its end is that of this function: a port is shared until the new listeners listen.
+        let leaving = Leaving(leaving.map(|(running, _)| &*running.listener).collect());
         let mut fresh = Vec::new();
         let mut faults = Vec::new();
         for purpose in Purpose::ALL {
@@ -266,9 +263,22 @@ impl Listeners {
     /// Accepts from the new ones, then no more from the old ones, which are closed when this returns; open
     /// connections stay.
     pub(super) async fn commit(&mut self, prepared: Prepared) {
-        let Prepared { mut fresh, stays, defaults } = prepared;
+        let Prepared { mut fresh, mut stays, defaults } = prepared;
         self.defaults = defaults;
-        fresh.iter_mut().for_each(|opened| opened.listener.take_over());
+        fresh.retain_mut(|opened| {
+            let Err(error) = opened.listener.take_over() else { return true };
+            let (key, path) = (opened.purpose.key(), opened.listener.path().unwrap_or(Path::new("")));
+            tracing::error!(
+                event = "bind_failed",
+                "{key}: {}: the new socket cannot take the place of the old one, which stays: {error}; let the \
+                 server's user rename files in that directory, and reload",
+                path.display()
+            );
+            for (running, stays) in self.running.iter().zip(&mut stays) {
+                *stays |= running.listener.is_at(path);
+            }
+            false
+        });
         let old = std::mem::take(&mut self.running);
         fresh.into_iter().for_each(|opened| self.run(opened));
         let fresh = std::mem::take(&mut self.running);

@@ -17,6 +17,7 @@ mod deliveries;
 mod drain;
 mod families;
 mod faults;
+mod handover;
 mod handshake;
 mod hostile_frames;
 mod hostile_handshakes;

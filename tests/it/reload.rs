@@ -28,7 +28,7 @@ fn refuses(address: SocketAddr) -> bool {
 }
 
 /// A connection at this address instead of the server's first.
-fn open_at(address: SocketAddr, token: &str) -> Client {
+pub(crate) fn open_at(address: SocketAddr, token: &str) -> Client {
     Client::open(address, &Request::upgrade_with(token)).expect("admitted")
 }
 
@@ -510,14 +510,14 @@ fn what_needs_a_restart_is_named_and_the_rest_is_put_in_force() {
 
 /// Asks for `/healthz` again and again, each time on a connection of its own; fails at the first
 /// that is refused, reset or unanswered. How many that were.
-struct ConnectLoop {
+pub(crate) struct ConnectLoop {
     stop: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
 impl ConnectLoop {
-    fn start(address: SocketAddr) -> ConnectLoop {
+    pub(crate) fn start(address: SocketAddr) -> ConnectLoop {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::new(AtomicUsize::new(0));
         let thread = std::thread::spawn({
@@ -540,14 +540,14 @@ impl ConnectLoop {
     }
 
     /// Waits until so many more have been answered.
-    fn answers(&self, more: usize) {
+    pub(crate) fn answers(&self, more: usize) {
         let goal = self.asked.load(Ordering::Relaxed) + more;
         until("newcomers are answered", || {
             self.thread.is_finished() || self.asked.load(Ordering::Relaxed) > goal
         });
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("nobody was refused");
     }

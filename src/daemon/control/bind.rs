@@ -1,9 +1,7 @@
-//! Owns [`bind`]: the control socket's file, from nothing to listening, and its end. Nobody but its owner could connect
-//! at any time before its permissions stand: until then it is bound and does not listen.
+//! Owns [`bind`]: the control socket, from nothing to listening. Its file goes with it.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -11,7 +9,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::config;
 use crate::daemon::bind::group_id;
-use crate::daemon::socket_file::is_something_else;
+use crate::daemon::socket_file::{self, ListenError, SocketFile, is_something_else};
 
 /// Callers that may wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -111,34 +109,12 @@ pub struct ControlSocket {
 impl ControlSocket {
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.file.path
+        self.file.path()
     }
 
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
         let (stream, _) = self.listener.accept().await?;
         Ok(stream)
-    }
-}
-
-/// A socket's file, by its name and by what it is; removed when it is dropped.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    is: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    fn identity(path: &Path) -> Option<(u64, u64)> {
-        fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Whoever has put another one there since keeps it.
-        if self.is.is_some() && SocketFile::identity(&self.path) == self.is {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 
@@ -153,18 +129,12 @@ pub fn bind(control: &config::Control) -> Result<Option<ControlSocket>, BindErro
     let group = group_of(control)?;
     make_room(path)?;
     let system = |error| BindError::system(path, error);
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
-    socket.bind(&SockAddr::unix(path).map_err(system)?).map_err(system)?;
-    let file = SocketFile { is: SocketFile::identity(path), path: path.clone() };
-    if group.is_some() {
-        chown(path, None, group).map_err(|error| BindError::group(path, error))?;
-    }
-    let mode = fs::Permissions::from_mode(control.mode);
-    fs::set_permissions(path, mode).map_err(system)?;
-    // Only now can anybody connect.
-    socket.listen(BACKLOG).map_err(system)?;
-    socket.set_nonblocking(true).map_err(system)?;
-    let listener = UnixListener::from_std(socket.into()).map_err(system)?;
+    let (listener, file) =
+        socket_file::listen(path, control.mode, group, BACKLOG).map_err(|error| match error {
+            ListenError::Group(error) => BindError::group(path, error),
+            ListenError::System(error) => system(error),
+        })?;
+    let listener = UnixListener::from_std(listener).map_err(system)?;
     Ok(Some(ControlSocket { listener, file }))
 }
 
