@@ -2,8 +2,6 @@
 
 use std::io;
 
-use bytes::Bytes;
-
 use super::close::CloseReason;
 use super::table::Connections;
 use super::{Connection, Ending, Phase};
@@ -25,11 +23,11 @@ impl Connection {
             _ => return,
         }
         self.ending.set(Ending::Ours(reason));
-        let frame = Bytes::from(reason.frame());
+        let frame = reason.frame();
         let dropped = all.change_queue(self.key, |queue, pool| {
             let slow = reason == CloseReason::SlowConsumer;
             let dropped = if slow { queue.discard(pool) } else { 0 };
-            queue.push_close(frame, pool);
+            queue.push_close(pool.frame(frame), pool);
             dropped
         });
         all.counters.dropped.add(dropped);

@@ -55,9 +55,9 @@ impl Connections {
         }
         let hub = self.hub.borrow();
         self.counters.deliveries.set(hub.delivered());
-        self.counters.queued.set(hub.queued() as u64);
         self.counters.channels.set(hub.channels_at_home() as u64);
         drop(hub);
+        self.note_queues();
         self.bound_all_queues();
     }
 
@@ -129,7 +129,7 @@ impl Connections {
         self.nudge();
     }
 
-    fn too_slow(&self, connection: &Connection, policy: SlowConsumer, bound: usize) {
+    pub(super) fn too_slow(&self, connection: &Connection, policy: SlowConsumer, bound: usize) {
         if !connection.is_open() {
             return;
         }
@@ -161,44 +161,19 @@ impl Connections {
         self.too_slow_to_open(key, policy, bound);
     }
 
-    fn too_slow_to_open(&self, key: MemberKey, policy: SlowConsumer, bound: usize) {
+    pub(super) fn too_slow_to_open(&self, key: MemberKey, policy: SlowConsumer, bound: usize) {
         let (dropped, told) = self.in_hub(|hub| {
             hub.with_queue(key, |queue, pool| match policy {
                 SlowConsumer::Drop => (queue.drop_oldest(bound, pool), false),
                 SlowConsumer::Disconnect => {
                     let dropped = queue.discard(pool);
-                    let close = CloseReason::SlowConsumer.frame().into();
+                    let close = pool.frame(CloseReason::SlowConsumer.frame());
                     (dropped, queue.push_close(close, pool))
                 }
             })
         });
         self.counters.slow_consumers.add(u64::from(told));
         self.counters.dropped.add(dropped);
-    }
-
-    /// Where all queues of all workers together hold more memory than they may, the longest queue's owner is the
-    /// slow consumer; the worker with most in its queues sees to it.
-    fn bound_all_queues(&self) {
-        let bound = self.settings.borrow().total_queue;
-        let mine = self.hub.borrow().queued();
-        let everybody = self.everybody.iter();
-        if everybody.clone().map(|counters| counters.held.bytes()).sum::<usize>() <= bound
-            || everybody.map(|counters| counters.queued.get() as usize).any(|other| other > mine)
-        {
-            return;
-        }
-        let policy = self.settings.borrow().slow_consumer;
-        let opening = self.longest_reservation();
-        match self.longest_queue() {
-            Some((connection, bytes)) if opening.is_none_or(|(_, other)| other <= bytes) => {
-                self.too_slow(&connection, policy, bytes / 2);
-            }
-            _ => {
-                if let Some((key, bytes)) = opening {
-                    self.too_slow_to_open(key, policy, bytes / 2);
-                }
-            }
-        }
     }
 }
 

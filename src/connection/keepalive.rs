@@ -119,9 +119,10 @@ impl Connections {
         if !self.hub.borrow().queue(connection.key).is_empty() {
             return;
         }
-        let ping = bytes::Bytes::from_static(PING);
         self.in_hub(|hub| {
-            hub.with_queue(connection.key, |queue, pool| queue.push_ping(ping, pool));
+            hub.with_queue(connection.key, |queue, pool| {
+                queue.push_ping(pool.frame(PING.to_vec()), pool)
+            });
             hub.touch(connection.key);
         });
         connection.keepalive.set(connection.keepalive.get().pinged());

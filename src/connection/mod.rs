@@ -9,6 +9,7 @@
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
 //! - [`socket`]: the kinds of sockets; [`tls`]: one of them.
 //! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
+//! - `pressure`: what happens at the bounds on memory.
 //! - [`load`]: whom a worker has most to do with.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
@@ -29,6 +30,7 @@ pub mod neighbours;
 pub mod network;
 pub mod outsider;
 pub mod pace;
+mod pressure;
 mod reading;
 pub mod relay;
 mod reservation;

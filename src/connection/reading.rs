@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -262,7 +262,7 @@ impl Connection {
                 let mut pong = Vec::with_capacity(2 + payload.len());
                 pong.extend_from_slice(&[0x8a, payload.len() as u8]);
                 pong.extend_from_slice(payload);
-                all.change_queue(self.key, |queue, pool| queue.push_pong(pong.into(), pool));
+                all.change_queue(self.key, |queue, pool| queue.push_pong(pool.frame(pong), pool));
             }
             Event::Pong => {
                 self.keepalive.set(self.keepalive.get().answered());
@@ -275,8 +275,10 @@ impl Connection {
             Event::Close(Ok(code)) => {
                 if self.phase.get() == Phase::Open {
                     self.ending.set(Ending::Peer(code));
-                    let answer = Bytes::from(answer_frame(code));
-                    all.change_queue(self.key, |queue, pool| queue.push_close(answer, pool));
+                    let answer = answer_frame(code);
+                    all.change_queue(self.key, |queue, pool| {
+                        queue.push_close(pool.frame(answer), pool)
+                    });
                     self.limit_closing(all);
                 }
                 self.phase.set(Phase::Ending);

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::close::CloseReason;
 use super::keepalive::Rounds;
 use super::log_limit::LogLimit;
+use super::pressure::LastLook;
 use super::survey::NAMES;
 use super::{Application, Connection, Ending, Settings, View, run};
 
@@ -56,6 +57,8 @@ pub struct Connections {
     opening: RefCell<Vec<(MemberKey, Waker)>>,
     /// Those whose queues were over their bound at the last look.
     pub(super) behind: RefCell<Vec<MemberKey>>,
+    /// When it looked at the bounds on memory.
+    pub(super) last_look: LastLook,
     /// Who ends the turn.
     turner: RefCell<Option<Waker>>,
     /// A panic left the hub half changed.
@@ -90,6 +93,7 @@ impl Connections {
             outside: RefCell::default(),
             opening: RefCell::new(Vec::new()),
             behind: RefCell::default(),
+            last_look: LastLook::default(),
             turner: RefCell::new(None),
             broken: Cell::new(false),
             draining: Cell::new(false),
@@ -271,7 +275,7 @@ impl Connections {
 
     /// Sends one whole frame to a connection, behind what waits for it.
     pub fn send(&self, connection: &Connection, frame: Vec<u8>) {
-        self.change_queue(connection.key, |queue, pool| queue.push(frame.into(), 1, pool));
+        self.change_queue(connection.key, |queue, pool| queue.push(pool.frame(frame), 1, pool));
     }
 
     // ---- what connections call
@@ -329,23 +333,6 @@ impl Connections {
     /// The connection of this key.
     pub(super) fn get(&self, key: MemberKey) -> Option<Rc<Connection>> {
         self.table.borrow().get(key as usize)?.clone()
-    }
-
-    /// Of the connections that are not closing, the one for which most bytes wait, and how many.
-    pub(super) fn longest_queue(&self) -> Option<(Rc<Connection>, usize)> {
-        let hub = self.hub.borrow();
-        let bytes = |connection: &Connection| hub.queue(connection.key).bytes();
-        let table = self.table.borrow();
-        let open = table.iter().flatten().filter(|connection| connection.is_open());
-        let longest = open.max_by_key(|connection| bytes(connection))?;
-        Some((longest.clone(), bytes(longest))).filter(|(_, bytes)| *bytes > 0)
-    }
-
-    /// Of the members whose handshake is not done, the one for which most bytes wait, and how many.
-    pub(super) fn longest_reservation(&self) -> Option<(MemberKey, usize)> {
-        let hub = self.hub.borrow();
-        let waiting = hub.waiting().filter(|(key, _)| self.get(*key).is_none());
-        waiting.max_by_key(|(_, bytes)| *bytes)
     }
 
     /// Waits until what is published reaches this member.

@@ -1,14 +1,19 @@
 //! What a worker counts: relaxed atomics that it alone writes and anybody may read.
 //!
 //! - [`histogram`]: how long things took. [`tally`]: counts by a name out of a fixed set.
+//! - [`memory`]: what is held, by kind.
 
 pub mod histogram;
+pub mod memory;
 pub mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::hub::held::Held;
 use histogram::Histogram;
+use memory::{Kind, Memory};
 use tally::{Names, Tally};
 
 /// A figure that one thread changes and others read.
@@ -43,8 +48,14 @@ pub struct Counters {
     pub channels: Counter,
     /// Bytes waiting in outbound queues now; a frame shared by many counts once a queue.
     pub queued: Counter,
-    /// Bytes of deliveries that wait anywhere now; a frame shared by many counts once.
+    /// Those of them that wait for connections which are closing, and can be discarded.
+    pub queued_for_closing: Counter,
+    /// Notified when another worker has found that too much memory is held, and this one can do something about it.
+    pub memory_is_short: Notify,
+    /// Memory of the frames that wait anywhere now; a frame shared by many counts once.
     pub held: Held,
+    /// Memory that is held now, by kind; frames are in `held`.
+    pub memory: Memory,
     /// Connections opened.
     pub opened: Counter,
     /// Connections that are over, by why.
@@ -90,6 +101,13 @@ pub struct Counters {
     pub cut: Counter,
     /// Connections that ended by a fault of ours.
     pub faults: Counter,
+}
+
+impl Counters {
+    /// Memory of all that waits in outbound queues, in bytes: frames, each once, and what the queues need to hold them.
+    pub fn queue_memory(&self) -> usize {
+        self.held.bytes() + usize::try_from(self.memory.get(Kind::Queues)).unwrap_or(0)
+    }
 }
 
 /// Why connections end: what `Ending::name` says in [`crate::connection`].

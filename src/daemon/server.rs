@@ -281,7 +281,7 @@ impl Server {
                 .identity
                 .as_ref()
                 .map(|identity| identity.expires),
-            queue_memory_bytes: sum(|counters| counters.held.bytes() as u64),
+            queue_memory_bytes: sum(|counters| counters.queue_memory() as u64),
             queue_memory_limit_bytes: self.loaded.config.limits.total_queue as u64,
             connections_opened: sum(|counters| counters.opened.get()),
             bytes_in: sum(|counters| counters.bytes_in.get()),

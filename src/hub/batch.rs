@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::held::Held;
+use super::held::{Held, Part};
 use super::mail::{Delivery, Owed, Publisher, Segment};
 use crate::protocol;
 
@@ -94,7 +92,7 @@ impl Batch {
 impl Delivery {
     /// The parts of the delivery that `publisher` did not publish itself: slices of its frames, each
     /// with its number of messages.
-    pub(super) fn without(&self, publisher: Publisher) -> impl Iterator<Item = (Bytes, u32)> + '_ {
+    pub(super) fn without(&self, publisher: Publisher) -> impl Iterator<Item = (Part, u32)> + '_ {
         let mut segments = self.segments.iter().peekable();
         let mut start = 0;
         std::iter::from_fn(move || {
@@ -109,7 +107,7 @@ impl Delivery {
                     messages += more.messages;
                     start = more.end;
                 }
-                return Some((self.frames.slice(begin as usize..start as usize), messages));
+                return Some((self.frames.slice(begin..start), messages));
             }
         })
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use super::held::Frames;
 
 /// A worker's number, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +97,7 @@ pub struct Segment {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The frames, one after the other.
-    pub frames: Bytes,
+    pub frames: Frames,
     /// How many they are.
     pub messages: u32,
     /// Whose they are, so that a publisher does not receive its own.

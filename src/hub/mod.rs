@@ -74,6 +74,8 @@ pub struct Hub {
     held_bytes: Held,
     /// Bytes that wait in all queues together.
     queued: usize,
+    /// Those of them that wait for members which are closing and can be discarded.
+    queued_for_closing: usize,
     /// Messages put into queues so far.
     delivered: u64,
     /// When the first message of this turn was read.
@@ -115,6 +117,7 @@ impl Hub {
             rings: RingPool::default(),
             held_bytes: Held::default(),
             queued: 0,
+            queued_for_closing: 0,
             delivered: 0,
             since: None,
             busy: Busy::default(),
@@ -133,6 +136,7 @@ impl Hub {
     /// Counts what the deliveries made here hold in `held`.
     #[must_use]
     pub fn counting(mut self, held: Held) -> Self {
+        self.rings = RingPool::counting(held.clone());
         self.held_bytes = held;
         self
     }
@@ -209,6 +213,7 @@ impl Hub {
     pub fn leave(&mut self, key: MemberKey) {
         let member = self.members.remove(key as usize);
         self.queued -= member.queue.bytes();
+        self.queued_for_closing -= member.queue.discardable();
         member.queue.recycle(&mut self.rings);
         for subscription in &member.reads {
             self.unsubscribe(key, *subscription);
@@ -261,11 +266,11 @@ impl Hub {
 
     // ---- queues
 
-    /// The members for which something waits, with its bytes.
-    pub fn waiting(&self) -> impl Iterator<Item = (MemberKey, usize)> {
+    /// The members for which something waits, with their queues.
+    pub fn waiting(&self) -> impl Iterator<Item = (MemberKey, &OutboundQueue)> {
         let all = self.members.iter();
-        let waiting = all.map(|(key, member)| (key as MemberKey, member.queue.bytes()));
-        waiting.filter(|(_, bytes)| *bytes > 0)
+        let waiting = all.map(|(key, member)| (key as MemberKey, &member.queue));
+        waiting.filter(|(_, queue)| !queue.is_empty())
     }
 
     /// What waits for a member's socket.
@@ -281,9 +286,10 @@ impl Hub {
         change: impl FnOnce(&mut OutboundQueue, &mut RingPool) -> T,
     ) -> T {
         let queue = &mut self.members[key as usize].queue;
-        let before = queue.bytes();
+        let (before, closing_before) = (queue.bytes(), queue.discardable());
         let result = change(queue, &mut self.rings);
         self.queued = self.queued + queue.bytes() - before;
+        self.queued_for_closing = self.queued_for_closing + queue.discardable() - closing_before;
         result
     }
 
@@ -299,6 +305,16 @@ impl Hub {
     /// Bytes that wait in all queues together; a frame shared by many counts once a queue.
     pub fn queued(&self) -> usize {
         self.queued
+    }
+
+    /// Those of them that wait for members which are closing and can be discarded.
+    pub fn queued_for_closing(&self) -> usize {
+        self.queued_for_closing
+    }
+
+    /// Bytes of the heap that the entries of all queues take.
+    pub fn entries(&self) -> usize {
+        self.rings.bytes()
     }
 
     // ---- effects

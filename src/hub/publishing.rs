@@ -144,7 +144,7 @@ impl Hub {
                         delivered += u64::from(messages);
                     }
                 }
-            } else if member.queue.push(delivery.frames.clone(), delivery.messages, &mut self.rings)
+            } else if member.queue.push(delivery.frames.whole(), delivery.messages, &mut self.rings)
             {
                 delivered += u64::from(delivery.messages);
             }

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::Bytes;
+use super::held::{Held, Part};
 
 /// The most pieces that one vectored write takes; the kernel's own bound is 1,024 (`UIO_MAXIOV`), past a few
 /// dozen nothing is gained.
@@ -30,9 +30,10 @@ enum Kind {
     Control,
 }
 
+/// 24 bytes: stalled readers of tiny messages hold more in entries than in frames.
 #[derive(Debug)]
 struct Entry {
-    bytes: Bytes,
+    bytes: Part,
     kind: Kind,
 }
 
@@ -52,7 +53,7 @@ pub struct OutboundQueue {
     /// How many pongs stand among the entries.
     pongs: u8,
     /// A pong that waits until there are fewer of them.
-    pong: Option<Box<Bytes>>,
+    pong: Option<Part>,
     /// A Close is in: nothing follows it.
     sealed: bool,
 }
@@ -63,6 +64,11 @@ impl OutboundQueue {
         self.bytes
     }
 
+    /// Memory that goes when this queue goes, in bytes, as far as nobody shares its frames.
+    pub fn memory(&self) -> usize {
+        self.bytes + self.rest.capacity() * size_of::<Entry>()
+    }
+
     /// Bytes that wait in front of the last entry. This is what a bound is held against: a queue that holds
     /// less than the bound takes one more frame of any size.
     pub fn backlog(&self) -> usize {
@@ -71,6 +77,17 @@ impl OutboundQueue {
             None => self.bytes,
         };
         self.bytes - last
+    }
+
+    /// Bytes that [`OutboundQueue::discard`] would drop behind a Close; none before it.
+    pub fn discardable(&self) -> usize {
+        match &self.first {
+            Some(first) if self.sealed && self.sent > 0 && !self.rest.is_empty() => {
+                self.backlog() - (first.bytes.len() - self.sent)
+            }
+            _ if self.sealed => self.backlog(),
+            _ => 0,
+        }
     }
 
     /// Whether nothing waits.
@@ -85,7 +102,7 @@ impl OutboundQueue {
 
     /// Appends whole frames; refused (false) behind a Close.
     #[inline]
-    pub fn push(&mut self, frames: Bytes, messages: u32, pool: &mut RingPool) -> bool {
+    pub fn push(&mut self, frames: Part, messages: u32, pool: &mut RingPool) -> bool {
         if self.sealed {
             return false;
         }
@@ -94,7 +111,7 @@ impl OutboundQueue {
     }
 
     /// Appends a ping; refused (false) behind a Close.
-    pub fn push_ping(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
+    pub fn push_ping(&mut self, frame: Part, pool: &mut RingPool) -> bool {
         if self.sealed {
             return false;
         }
@@ -104,7 +121,7 @@ impl OutboundQueue {
 
     /// Appends a pong. Where `PONGS` wait already it is the last of them that counts, and each replaces
     /// the one before: so a flood of pings costs no more, whether its peer reads or not.
-    pub fn push_pong(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
+    pub fn push_pong(&mut self, frame: Part, pool: &mut RingPool) -> bool {
         if self.sealed {
             return false;
         }
@@ -114,14 +131,14 @@ impl OutboundQueue {
             return true;
         }
         self.bytes += frame.len();
-        if let Some(old) = self.pong.replace(Box::new(frame)) {
+        if let Some(old) = self.pong.replace(frame) {
             self.bytes -= old.len();
         }
         true
     }
 
     /// Appends a Close and seals the queue; refused (false) behind another.
-    pub fn push_close(&mut self, frame: Bytes, pool: &mut RingPool) -> bool {
+    pub fn push_close(&mut self, frame: Part, pool: &mut RingPool) -> bool {
         if self.sealed {
             return false;
         }
@@ -146,8 +163,8 @@ impl OutboundQueue {
             self.first = Some(entry);
             return;
         }
-        if self.rest.capacity() == 0 {
-            self.rest = pool.take();
+        if self.rest.len() == self.rest.capacity() {
+            pool.grow(&mut self.rest);
         }
         self.rest.push_back(entry);
     }
@@ -159,7 +176,7 @@ impl OutboundQueue {
         {
             self.bytes -= pong.len();
             self.pongs += 1;
-            self.append(Entry { bytes: *pong, kind: Kind::Pong }, pool);
+            self.append(Entry { bytes: pong, kind: Kind::Pong }, pool);
         }
     }
 
@@ -208,6 +225,7 @@ impl OutboundQueue {
             written -= left;
             messages += self.pop(pool);
         }
+        pool.shrink(&mut self.rest);
         messages
     }
 
@@ -233,6 +251,7 @@ impl OutboundQueue {
     /// front of the last; how many messages that was.
     pub fn drop_oldest(&mut self, bound: usize, pool: &mut RingPool) -> u64 {
         let mut dropped = 0;
+        let slots = self.rest.capacity();
         let partly_sent = (self.sent > 0).then(|| self.first.take()).flatten();
         let sent = self.sent;
         let mut kept = VecDeque::new();
@@ -256,14 +275,21 @@ impl OutboundQueue {
         }
         self.first = partly_sent.or_else(|| self.rest.pop_front());
         self.sent = if self.first.is_some() { sent } else { 0 };
+        pool.changed(slots, self.rest.capacity());
         if self.rest.is_empty() && self.rest.capacity() > 0 {
             pool.give(std::mem::take(&mut self.rest));
         }
+        pool.shrink(&mut self.rest);
         dropped
     }
 
-    /// Drops all that has not begun to go out; how many messages that was.
+    /// Drops all that has not begun to go out, but a Close; how many messages that was.
     pub fn discard(&mut self, pool: &mut RingPool) -> u64 {
+        if self.sealed && self.rest.is_empty() {
+            // The Close, or what was partly sent before nothing more was let in.
+            return 0;
+        }
+        let close = if self.sealed { self.rest.pop_back() } else { None };
         if let Some(pong) = self.pong.take() {
             self.bytes -= pong.len();
         }
@@ -281,12 +307,16 @@ impl OutboundQueue {
         if self.rest.capacity() > 0 {
             pool.give(std::mem::take(&mut self.rest));
         }
+        if let Some(close) = close {
+            self.bytes -= close.bytes.len();
+            self.append(close, pool);
+        }
         dropped
     }
 
     /// Takes everything out: what waited, in order, and how many bytes of the first had been written.
     pub fn take_waiting(&mut self, pool: &mut RingPool) -> (Vec<Waiting>, usize) {
-        let late = self.pong.take().map(|pong| Entry { bytes: *pong, kind: Kind::Pong });
+        let late = self.pong.take().map(|pong| Entry { bytes: pong, kind: Kind::Pong });
         let entries = self.first.take().into_iter().chain(self.rest.drain(..)).chain(late);
         let waiting = entries.map(Waiting).collect();
         pool.give(std::mem::take(&mut self.rest));
@@ -321,10 +351,15 @@ impl OutboundQueue {
 }
 
 /// Rings for queues of more than one entry, used again and again: at one message a turn a queue fills
-/// and empties each time, which would cost an allocation a delivery.
+/// and empties each time, which would cost an allocation a delivery. Counts the memory of all of them, those in use
+/// too.
 #[derive(Debug, Default)]
 pub struct RingPool {
     rings: Vec<VecDeque<Entry>>,
+    /// Entries that all rings have room for, in use or not.
+    slots: usize,
+    /// What counts the control frames.
+    held: Held,
 }
 
 impl RingPool {
@@ -334,15 +369,58 @@ impl RingPool {
     const NEW: usize = 8;
     /// A ring that has grown beyond so many entries is given back to the allocator.
     const LARGEST: usize = 256;
+    /// A ring of so many entries grows by a quarter: doubling it would hold as much again for nothing.
+    const LONG: usize = 1024;
 
-    fn take(&mut self) -> VecDeque<Entry> {
-        self.rings.pop().unwrap_or_else(|| VecDeque::with_capacity(Self::NEW))
+    /// Counts the control frames that it makes in `held`.
+    pub(super) fn counting(held: Held) -> RingPool {
+        RingPool { held, ..RingPool::default() }
+    }
+
+    /// Bytes of the heap that the entries of all queues take, and the rings that wait for use.
+    pub fn bytes(&self) -> usize {
+        self.slots * size_of::<Entry>()
+    }
+
+    /// A frame for a single queue.
+    pub fn frame(&self, frame: Vec<u8>) -> Part {
+        self.held.freeze(frame).whole()
+    }
+
+    /// Makes room in a ring that is full.
+    #[cold]
+    fn grow(&mut self, ring: &mut VecDeque<Entry>) {
+        let before = ring.capacity();
+        if before == 0
+            && let Some(used) = self.rings.pop()
+        {
+            *ring = used;
+            return;
+        }
+        ring.reserve_exact(if before < Self::LONG { before.max(Self::NEW) } else { before / 4 });
+        self.changed(before, ring.capacity());
+    }
+
+    /// Gives back most of what a ring has room for and does not need.
+    #[inline]
+    fn shrink(&mut self, ring: &mut VecDeque<Entry>) {
+        let before = ring.capacity();
+        if before > Self::LARGEST && ring.len() < before / 4 {
+            ring.shrink_to(ring.len() * 2);
+            self.changed(before, ring.capacity());
+        }
+    }
+
+    fn changed(&mut self, before: usize, now: usize) {
+        self.slots = self.slots + now - before;
     }
 
     fn give(&mut self, mut ring: VecDeque<Entry>) {
         if (1..=Self::LARGEST).contains(&ring.capacity()) && self.rings.len() < Self::RINGS {
             ring.clear();
             self.rings.push(ring);
+        } else {
+            self.changed(ring.capacity(), 0);
         }
     }
 }
@@ -368,8 +446,8 @@ mod tests {
         }
     }
 
-    fn frames(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
+    fn frames(text: &str) -> Part {
+        Held::default().freeze(text.into()).whole()
     }
 
     #[test]
@@ -391,7 +469,7 @@ mod tests {
         queue.push(frames("abcdef"), 1, &mut pool);
         queue.advance(2, &mut pool);
         for n in 0..40_u8 {
-            queue.push_pong(Bytes::copy_from_slice(&[b'A' + n]), &mut pool);
+            queue.push_pong(pool.frame(vec![b'A' + n]), &mut pool);
         }
         queue.push(frames("ghi"), 1, &mut pool);
         assert_eq!(queue.bytes(), 4 + 16 + 1 + 3);
@@ -446,5 +524,65 @@ mod tests {
             queue.push_close(frames("C"), &mut pool);
             assert_eq!(drain(&mut queue, &mut pool, 9), left);
         }
+    }
+
+    #[test]
+    fn behind_a_close_everything_is_discarded_but_the_close_and_what_was_partly_sent() {
+        for (partly, left) in [(0, &b"C"[..]), (1, b"bcC")] {
+            let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+            for text in ["abc", "def", "ghi"] {
+                queue.push(frames(text), 1, &mut pool);
+            }
+            queue.push_pong(frames("p"), &mut pool);
+            queue.advance(partly, &mut pool);
+            assert_eq!(queue.discardable(), 0, "nothing is, before a Close");
+            queue.push_close(frames("C"), &mut pool);
+            assert_eq!(queue.discardable(), 11 - partly - left.len());
+            let messages = if partly > 0 { 2 } else { 3 };
+            assert_eq!(queue.discard(&mut pool), messages);
+            assert_eq!((queue.discardable(), queue.discard(&mut pool)), (0, 0));
+            assert!(queue.is_sealed());
+            assert_eq!(drain(&mut queue, &mut pool, 9), left);
+        }
+    }
+
+    #[test]
+    fn the_pool_counts_the_entries_of_all_queues_and_gives_back_what_they_do_not_need() {
+        let (mut queue, mut pool) = (OutboundQueue::default(), RingPool::default());
+        let frame = frames("x");
+        for number in 0..100_000 {
+            queue.push(frame.clone(), 1, &mut pool);
+            let entries = pool.bytes() / size_of::<Entry>();
+            assert!(entries >= number && entries <= number * 2 + RingPool::NEW, "at {number}");
+        }
+        let full = pool.bytes();
+        assert!(full <= 100_000 * size_of::<Entry>() * 5 / 4, "{full} bytes for 100,000 entries");
+        assert_eq!(queue.memory(), 100_000 + full);
+        // One that never quite empties its queue.
+        while queue.bytes() > 1 {
+            queue.advance(1, &mut pool);
+            let entries = pool.bytes() / size_of::<Entry>();
+            assert!(entries <= (queue.bytes() * 4).max(RingPool::LARGEST), "{entries} entries");
+        }
+        queue.advance(1, &mut pool);
+        assert!(pool.bytes() <= RingPool::LARGEST * size_of::<Entry>());
+        let before = pool.bytes();
+        let other = (0..300).map(|_| OutboundQueue::default()).map(|mut queue| {
+            queue.push(frame.clone(), 1, &mut pool);
+            queue.push(frame.clone(), 1, &mut pool);
+            queue
+        });
+        let other: Vec<_> = other.collect();
+        let new = (pool.bytes() - before) / size_of::<Entry>();
+        assert_eq!(new, 299 * RingPool::NEW, "the one that waited is used again");
+        other.into_iter().for_each(|queue| queue.recycle(&mut pool));
+        assert_eq!(pool.rings.len(), RingPool::RINGS);
+        let waiting: usize = pool.rings.iter().map(VecDeque::capacity).sum();
+        assert_eq!(pool.bytes(), waiting * size_of::<Entry>(), "none is in use");
+    }
+
+    #[test]
+    fn an_entry_has_24_bytes() {
+        assert_eq!(size_of::<Entry>(), 24);
     }
 }

@@ -97,6 +97,7 @@ async fn live(start: Start) {
     tasks.spawn_local(mailbox.take_all(connections.clone()));
     tasks.spawn_local(inquiry::take_all(front.clone(), inquiries));
     tasks.spawn_local(ping(connections.clone()));
+    tasks.spawn_local(make_room(connections.clone()));
     tasks.spawn_local(tick(connections.clone(), started));
     // A task of its own, so that it stands in line behind those whose work it ends.
     tasks.spawn_local(turn::end_turns(connections, me, mailboxes));
@@ -235,6 +236,14 @@ async fn tick(connections: Rc<Connections>, started: Instant) {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Looks at the bounds on memory whenever another worker asks for it.
+async fn make_room(connections: Rc<Connections>) {
+    loop {
+        connections.counters.memory_is_short.notified().await;
+        connections.look_at_memory();
+    }
 }
 
 /// The clock of all pings.

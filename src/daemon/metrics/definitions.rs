@@ -160,7 +160,7 @@ pub static METRICS: &[Metric] = &[
         name: "philote_queue_memory",
         unit: BYTES,
         meaning: "The memory that this takes; a message that waits in many queues counts once.",
-        value: Value::Gauge(|reading| Some(reading.sum(|of| of.held.bytes() as u64) as f64)),
+        value: Value::Gauge(|reading| Some(reading.sum(|of| of.queue_memory() as u64) as f64)),
     },
     Metric {
         name: "philote_queue_memory_limit",

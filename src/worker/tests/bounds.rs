@@ -36,26 +36,63 @@ fn the_figure_of_what_waits_is_right_when_nothing_happens_any_more() {
 }
 
 #[test]
-fn all_queues_together_are_bounded_while_some_of_the_longest_are_closing() {
+fn what_waits_for_connections_that_are_closing_goes_before_any_reader_does() {
+    for workers in [1, 2] {
+        let mut config = Config::default();
+        config.limits.total_queue = 4 << 20;
+        config.limits.outbound_queue = 64 << 20;
+        config.websocket.close_timeout = Duration::from_secs(60);
+        let rig = Rig::start(workers, &config, relay);
+        let mut publisher = rig.open(&[], &["c", "d"]);
+        let mut closing: Vec<_> = (0..6).map(|_| rig.open(&["d"], &[])).collect();
+        for _ in 0..350 {
+            publisher.send(&publish("d", &"x".repeat(10_000)));
+        }
+        until("much waits for those to be closed", || queued(&rig) > 6 * 3_000_000);
+        rig.close_all_but_the_first();
+        let mut healthy: Vec<_> = (0..8).map(|_| rig.open(&["c"], &[])).collect();
+        for number in 0..150 {
+            publisher.send(&publish("c", &format!("{number}{}", "x".repeat(10_000))));
+        }
+        let held = || rig.shared.counters.iter().map(|of| of.queue_memory()).sum::<usize>();
+        let discarded = || rig.shared.sum(|counters| counters.abandoned.get());
+        until("some of what waits is discarded", || discarded() > 100);
+        until("what waits is bounded", || held() <= 4 << 20);
+        for reader in &mut healthy {
+            for number in 0..150 {
+                let data = reader.hears();
+                assert!(data.starts_with(&format!("{number}x")), "{workers} workers: {number}");
+            }
+        }
+        assert_eq!(rig.shared.sum(|counters| counters.slow_consumers.get()), 0);
+        for peer in &mut closing {
+            let mut frames = std::iter::from_fn(|| peer.frame());
+            let close = frames.find(|(first, _)| *first == 0x88);
+            let (_, payload) = close.expect("its Close goes out");
+            assert_eq!(payload[..2], 4002_u16.to_be_bytes());
+        }
+    }
+}
+
+#[test]
+fn the_entries_of_queues_count_as_memory_that_waits() {
     let mut config = Config::default();
     config.limits.total_queue = 4 << 20;
-    config.limits.outbound_queue = 64 << 20;
-    config.websocket.close_timeout = Duration::from_secs(60);
-    let rig = Rig::start(1, &config, relay);
-    let mut publisher = rig.open(&["c"], &["c", "d"]);
-    let _closing = rig.open(&["d"], &[]);
-    for _ in 0..300 {
-        publisher.send(&publish("d", &"x".repeat(10_000)));
+    let rig = Rig::start(2, &config, relay);
+    let mut publisher = rig.open(&["end"], &["c", "end"]);
+    let mut healthy = rig.open(&["c"], &[]);
+    let stalled: Vec<_> = (0..40).map(|_| rig.open(&["c"], &[])).collect();
+    let held = || rig.shared.counters.iter().map(|of| of.queue_memory()).sum::<usize>();
+    // Far less than the bound in bytes of frames, if each counts once.
+    let mut most = 0;
+    for number in 0..20_000 {
+        publisher.send(&publish("c", &number.to_string()));
+        assert_eq!(healthy.hears(), number.to_string());
+        most = most.max(held());
     }
-    until("much waits", || queued(&rig) > 2_500_000);
-    rig.close_all_but_the_first();
-    // Shorter than that of the one that is closing, all of them.
-    let lazy: Vec<_> = (0..8).map(|_| rig.open(&["c"], &[])).collect();
-    let mut other = rig.open(&["end"], &["c", "end"]);
-    for _ in 0..150 {
-        other.send(&publish("c", &"x".repeat(10_000)));
-    }
-    until("slow consumers go", || rig.shared.sum(|counters| counters.slow_consumers.get()) >= 5);
-    until("what waits is bounded", || queued(&rig) < (5 << 20));
-    drop(lazy);
+    let slow = rig.shared.sum(|counters| counters.slow_consumers.get());
+    assert!((20..=40).contains(&slow), "{slow} of 40 stalled readers were closed");
+    assert!(most <= (4 << 20) * 9 / 8 + (256 << 10), "{most} bytes were held");
+    assert!(healthy.socket.take_error().expect("asked").is_none());
+    drop(stalled);
 }
