@@ -35,7 +35,8 @@
 //!
 //! **A socket** becomes a connection. A listener accepts it, on the first worker's thread since a thread of its own
 //! would cost more than a third of a handshake in going to and fro, and hands it to the next worker in turn, where it
-//! counts as pending ([`http::pending`]): at the bound the oldest goes, and nobody is accepted faster than those go.
+//! counts as pending ([`http::pending`]): at the bound one without a request goes first, and nobody is accepted faster
+//! than those go.
 //! What its listener wants in front of everything else comes first, the header of the PROXY protocol and the handshake
 //! of TLS, which counts as the first attempt of its address; then [`http::serve`] drives hyper over it. Whom a request comes from is what a
 //! trusted proxy says ([`http::forwarding`]), else the peer. The handshake is judged in this order: its form,

@@ -6,7 +6,7 @@ use super::Peer;
 
 /// One customer's network: an IPv4 address, or the upper half of an IPv6 one, since a /64 is the least that anybody
 /// is given (RFC 6177).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Network {
     /// One address.
     V4(Ipv4Addr),

@@ -74,6 +74,8 @@ pub struct Counters {
     pub refused: Counter,
     /// The same, by why.
     pub refusals: Tally<Refusals>,
+    /// Pending sockets that were closed to make room, by what they did.
+    pub evictions: Tally<Evictions>,
     /// Messages read, those that were refused among them.
     pub messages_in: Counter,
     /// Messages put into the queues of subscribers.
@@ -130,6 +132,14 @@ impl Names for Endings {
         "protocol_error",
         "fault",
     ];
+}
+
+/// What evicted sockets did: what `Activity::name` says in [`crate::http`].
+#[derive(Debug)]
+pub struct Evictions;
+
+impl Names for Evictions {
+    const NAMES: &'static [&'static str] = &["no_request", "idle", "answering"];
 }
 
 /// Why handshakes are refused: what `Refusal::name` says in [`crate::http`].

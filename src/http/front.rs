@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::body_room::BodyRoom;
 use super::crowd::Crowd;
+use super::eviction::Activity;
 use super::handshake_rate::HandshakeRate;
 use super::inquiry::Everyone;
 use super::pending::PendingSockets;
 use super::refusal::Refusal;
 use super::rules::Rules;
 use crate::connection::close::CloseReason;
+use crate::connection::log_limit::LinesPerSecond;
 use crate::connection::neighbours::{Neighbour, Neighbours};
 use crate::connection::network::Network;
 use crate::connection::{Connection, Connections, Peer};
@@ -33,6 +35,8 @@ pub struct Shared {
     pub pending: PendingSockets,
     /// What bodies of requests may hold.
     pub bodies: BodyRoom,
+    /// Lines of the log that clients cause in this second.
+    pub lines_per_second: Arc<LinesPerSecond>,
     /// Plain requests that are being answered.
     pub requests: AtomicUsize,
     /// It has been said that there seems to be a proxy which nobody trusts.
@@ -58,6 +62,7 @@ impl Shared {
             handshake_rate: HandshakeRate::default(),
             pending: PendingSockets::default(),
             bodies: BodyRoom::default(),
+            lines_per_second: Arc::default(),
             requests: AtomicUsize::new(0),
             told_of_proxy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -84,6 +89,8 @@ pub struct Front {
     pub everyone: Everyone,
     /// Held by whoever looks at all of this worker's connections, one at a time.
     pub(super) survey: tokio::sync::Mutex<()>,
+    /// Held while a token of an address that has no attempt left is judged, one at a time.
+    pub(super) without_attempts: tokio::sync::Mutex<()>,
     rules: RefCell<Arc<Rules>>,
     crowd: Crowd,
 }
@@ -101,6 +108,7 @@ impl Front {
             shared,
             everyone,
             survey: Default::default(),
+            without_attempts: Default::default(),
             rules: RefCell::new(rules),
             crowd: Crowd::default(),
         })
@@ -180,6 +188,20 @@ impl Front {
                 %peer,
                 reason,
                 "handshake refused: {reason} from {peer}"
+            );
+        }
+    }
+
+    /// Counts and logs a pending socket that was closed to make room.
+    pub(super) fn note_evicted(&self, peer: Peer, activity: Activity) {
+        let kind = activity.name();
+        self.connections.counters.evictions.count(kind);
+        if self.connections.log_limit.admits_kind("pending_evicted", kind, peer) {
+            tracing::info!(
+                event = "pending_evicted",
+                %peer,
+                kind,
+                "a socket was closed to make room, as limits.max_pending has it: {kind} from {peer}"
             );
         }
     }

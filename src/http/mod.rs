@@ -8,6 +8,7 @@
 //! - [`rules`]: what handshakes go by, replaced as a whole. `token`: where a request's token is.
 //!   [`forwarding`]: whom it comes from. `origin`: whether it may come from there. `refusal`: every other answer
 //!   than 101.
+//! - [`pending`]: how many sockets may wait here; `eviction`: which of them goes first.
 //! - `crowd`: whether a proxy is in front that nobody told us of.
 //!
 //! Plain requests:
@@ -21,6 +22,7 @@ pub mod api;
 mod body;
 pub mod body_room;
 mod crowd;
+mod eviction;
 pub mod forwarding;
 pub mod front;
 mod handshake;
@@ -57,6 +59,7 @@ use tokio::time::{Instant, timeout};
 use crate::connection::socket::Socket;
 use crate::connection::{Identity, Peer, Reservation};
 use answer::Answer;
+use eviction::Activity;
 pub use front::Front;
 pub use newcomer::Newcomer;
 use newcomer::{Attempt, Greeted};
@@ -83,6 +86,7 @@ struct Visit {
     /// Who is at the other end: a client, or a proxy of clients.
     peer: Peer,
     upgrade: RefCell<Option<Upgrade>>,
+    pending: Rc<Pending>,
     /// Whether its next handshake has been counted as an attempt.
     attempt: Cell<Attempt>,
     /// When the socket is closed unless something happens.
@@ -93,22 +97,25 @@ struct Visit {
 
 /// Serves one accepted socket, until it is a WebSocket connection, or closed, or others need its place.
 pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
+    let pending = Rc::new(pending);
     tokio::select! {
         // First, so that one that has to go costs no more.
         biased;
-        () = pending.evicted() => {}
-        () = attend(front, newcomer) => {}
+        (peer, activity) = pending.evicted() => front.note_evicted(peer, activity),
+        () = attend(front.clone(), newcomer, pending.clone()) => {}
     }
 }
 
-async fn attend(front: Rc<Front>, newcomer: Newcomer) {
+async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
     let rules = front.rules();
     let deadline = Instant::now() + rules.handshake_timeout;
     let Some(greeted) = newcomer.greet(&front, deadline).await else { return };
     let Greeted { socket, peer, attempt } = greeted;
     socket.prepare(rules.user_timeout);
+    pending.identify(peer, rules.network_of(peer));
     let visit = Rc::new(Visit {
         peer,
+        pending,
         upgrade: RefCell::new(None),
         attempt: Cell::new(attempt),
         until: Cell::new(deadline),
@@ -210,6 +217,7 @@ enum End {
 }
 
 async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
+    visit.pending.set_activity(Activity::Answering);
     let source = visit.front.rules().forwarding.source(visit.peer, request.headers());
     let answer = if handshake::wants_upgrade(&request) {
         let attempt = visit.attempt.replace(Attempt::New);
@@ -230,5 +238,7 @@ async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
     };
     visit.answered.set(visit.answered.get() + 1);
     visit.until.set(Instant::now() + IDLE);
+    // An answer that is still being written counts as idle, too: the peer may take as long as it likes to read it.
+    visit.pending.set_activity(Activity::Idle);
     answer
 }

@@ -1,11 +1,13 @@
-//! Sockets that were accepted and are no connections (yet), over all workers: bounded, the oldest goes first.
+//! Sockets that were accepted and are no connections (yet), over all workers: bounded, and one is evicted for each that
+//! comes beyond the bound, in the order of [`super::eviction`].
 //!
 //! One that has to go does so when its worker comes to it. Until then it takes memory and a descriptor, so whoever
 //! accepts waits where `LEAVING` are on their way out: accepting never outruns going.
 //!
 //! The one lock here is short, and on nobody's message's way.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +15,16 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
 
+use super::eviction::{Activity, EvictionOrder};
 use super::front::Shared;
+use crate::connection::Peer;
+use crate::connection::network::Network;
 
 /// How many may be on their way out before nobody else is accepted: enough to let the workers go on with what they do,
 /// few beside the 1,024 that `limits.max_pending` is by default.
 const LEAVING: usize = 64;
 
-/// The sockets that are pending, by the order in which they were accepted.
+/// The sockets that are pending.
 #[derive(Debug, Default)]
 pub struct PendingSockets {
     places: Mutex<Places>,
@@ -31,11 +36,41 @@ pub struct PendingSockets {
 
 #[derive(Debug, Default)]
 struct Places {
+    /// The number of the next socket: an older socket has a lower one.
     next: u64,
-    /// Who is to be woken when it has to go. One that has been told stands here no more.
-    sockets: BTreeMap<u64, Option<Waker>>,
-    /// How many have been told, and are still there.
+    /// By their numbers. One that was evicted stands here no more.
+    sockets: HashMap<u64, Place>,
+    /// The same sockets.
+    order: EvictionOrder,
+    /// How many were evicted, and are still there.
     leaving: usize,
+}
+
+#[derive(Debug)]
+struct Place {
+    activity: Activity,
+    network: Option<Network>,
+    /// Wakes the task that serves the socket when it is evicted.
+    waker: Option<Waker>,
+}
+
+impl Places {
+    /// Changes what is known of a socket; nothing of one that was evicted.
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Place)) {
+        let Places { sockets, order, .. } = self;
+        if let Some(place) = sockets.get_mut(&number) {
+            order.remove(place.activity, place.network, number);
+            change(place);
+            order.insert(place.activity, place.network, number);
+        }
+    }
+
+    /// Takes a socket out; None of one that was evicted.
+    fn remove(&mut self, number: u64) -> Option<Place> {
+        let place = self.sockets.remove(&number)?;
+        self.order.remove(place.activity, place.network, number);
+        Some(place)
+    }
 }
 
 impl PendingSockets {
@@ -44,11 +79,11 @@ impl PendingSockets {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Notes one that has just been accepted; where there are as many as there may be, the oldest are told to go, and
-    /// where too many of those are still there, this waits for them.
-    pub async fn enter(shared: &Arc<Shared>) -> Pending {
+    /// Notes a socket that has just been accepted. If there are as many as there may be, others are evicted; if too many
+    /// of those are still there, this waits for them.
+    pub async fn enter(shared: &Arc<Shared>, peer: Peer) -> Pending {
         loop {
-            if let Some(pending) = Self::try_enter(shared) {
+            if let Some(pending) = Self::try_enter(shared, peer) {
                 return pending;
             }
             // One that has gone since is remembered by this, so that nothing is missed.
@@ -56,25 +91,33 @@ impl PendingSockets {
         }
     }
 
-    fn try_enter(shared: &Arc<Shared>) -> Option<Pending> {
+    fn try_enter(shared: &Arc<Shared>, peer: Peer) -> Option<Pending> {
         let mut places = shared.pending.places();
         let most = shared.pending.most.load(Ordering::Relaxed).max(1);
         if places.sockets.len() >= most && places.leaving >= LEAVING {
             return None;
         }
         while places.sockets.len() >= most
-            && let Some((_, oldest)) = places.sockets.pop_first()
+            && let Some((_, _, number)) = places.order.next()
         {
+            let evicted = places.remove(number);
             places.leaving += 1;
-            if let Some(waker) = oldest {
+            if let Some(waker) = evicted.and_then(|place| place.waker) {
                 waker.wake();
             }
         }
         let number = places.next;
         places.next += 1;
-        places.sockets.insert(number, None);
+        let (activity, network) = (Activity::NoRequest, Network::of(peer));
+        places.sockets.insert(number, Place { activity, network, waker: None });
+        places.order.insert(activity, network, number);
         drop(places);
-        Some(Pending { shared: shared.clone(), number })
+        Some(Pending {
+            shared: shared.clone(),
+            number,
+            peer: Cell::new(peer),
+            activity: Cell::new(activity),
+        })
     }
 
     /// How many there are.
@@ -98,19 +141,40 @@ impl PendingSockets {
 pub struct Pending {
     shared: Arc<Shared>,
     number: u64,
+    peer: Cell<Peer>,
+    activity: Cell<Activity>,
 }
 
 impl Pending {
-    /// Waits until the socket has to go.
-    pub(super) async fn evicted(&self) {
+    /// Notes the peer at the other end, as far as it is known by now, and the network that the socket counts for; None
+    /// for one that shall be evicted late.
+    pub(super) fn identify(&self, peer: Peer, network: Option<Network>) {
+        self.peer.set(peer);
+        self.shared.pending.places().change(self.number, |place| place.network = network);
+    }
+
+    /// Notes what the socket does from now on.
+    pub(super) fn set_activity(&self, activity: Activity) {
+        if self.activity.get() != activity {
+            // Of one that was evicted it stays what it was then.
+            self.shared.pending.places().change(self.number, |place| {
+                place.activity = activity;
+                self.activity.set(activity);
+            });
+        }
+    }
+
+    /// Waits until the socket is evicted: its peer, and what it was doing.
+    pub(super) async fn evicted(&self) -> (Peer, Activity) {
         poll_fn(|cx| self.poll_evicted(cx)).await;
+        (self.peer.get(), self.activity.get())
     }
 
     fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self.shared.pending.places().sockets.get_mut(&self.number) {
-            Some(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
-            Some(waker) => {
-                *waker = Some(cx.waker().clone());
+            Some(Place { waker: Some(waker), .. }) if waker.will_wake(cx.waker()) => Poll::Pending,
+            Some(place) => {
+                place.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
             None => Poll::Ready(()),
@@ -123,7 +187,7 @@ impl Drop for Pending {
         let mut places = self.shared.pending.places();
         // Whoever accepts may wait for either.
         let mut is_awaited = places.leaving >= LEAVING;
-        if places.sockets.remove(&self.number).is_none() {
+        if places.remove(self.number).is_none() {
             places.leaving -= 1;
             is_awaited = true;
         }
@@ -141,7 +205,38 @@ mod tests {
     use super::*;
 
     fn enter(shared: &Arc<Shared>) -> Pending {
-        PendingSockets::try_enter(shared).expect("few are leaving")
+        PendingSockets::try_enter(shared, Peer::Unix).expect("few are leaving")
+    }
+
+    #[test]
+    fn a_socket_is_evicted_for_what_it_does_and_not_for_its_age() {
+        let shared = Arc::new(Shared::new(1));
+        shared.pending.set_most(3);
+        let address = |last: u8| Peer::from(std::net::SocketAddr::from(([192, 0, 2, last], 1)));
+        let enter = |peer| PendingSockets::try_enter(&shared, peer).expect("few are leaving");
+        let answered = enter(address(1));
+        answered.set_activity(Activity::Answering);
+        let idle = enter(address(1));
+        idle.set_activity(Activity::Answering);
+        idle.set_activity(Activity::Idle);
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..20 {
+            let stranger = enter(address(2));
+            assert!(enter(address(2)).poll_evicted(&mut cx).is_pending());
+            assert!(stranger.poll_evicted(&mut cx).is_ready(), "the older stranger goes");
+        }
+        assert!(
+            answered.poll_evicted(&mut cx).is_pending() && idle.poll_evicted(&mut cx).is_pending()
+        );
+        // Without strangers the idle one goes, then the one that is being answered.
+        shared.pending.set_most(1);
+        let last = enter(address(3));
+        assert!(answered.poll_evicted(&mut cx).is_ready() && idle.poll_evicted(&mut cx).is_ready());
+        // What it begins afterwards changes nothing.
+        idle.set_activity(Activity::Answering);
+        assert_eq!(idle.activity.get(), Activity::Idle);
+        drop((answered, idle, last));
+        assert!(shared.pending.is_empty() && shared.pending.places().order.next().is_none());
     }
 
     #[test]
@@ -168,14 +263,14 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         for goes in [0, LEAVING] {
             // The first has to go, the last may stay and goes by itself.
-            assert!(PendingSockets::try_enter(&shared).is_none());
-            let mut waits = pin!(PendingSockets::enter(&shared));
+            assert!(PendingSockets::try_enter(&shared, Peer::Unix).is_none());
+            let mut waits = pin!(PendingSockets::enter(&shared, Peer::Unix));
             assert!(waits.as_mut().poll(&mut cx).is_pending());
             drop(there.remove(goes));
             let Poll::Ready(newest) = waits.as_mut().poll(&mut cx) else { panic!("there is room") };
             there.push(newest);
         }
-        assert!(PendingSockets::try_enter(&shared).is_none());
+        assert!(PendingSockets::try_enter(&shared, Peer::Unix).is_none());
         drop(there);
         assert!(shared.pending.is_empty());
         assert_eq!(shared.pending.places().leaving, 0);

@@ -90,6 +90,7 @@ async fn live(start: Start) {
         settings,
         application(),
     );
+    connections.log_limit.share(shared.lines_per_second.clone());
     let started = shared.started;
     let front = Front::new(connections.clone(), shared, everyone, rules);
     // None of them ends but by a panic, in it or in the hub.

@@ -220,8 +220,8 @@ impl Workers {
     /// Gives a newly accepted socket to the next worker in turn; waits where more come than can go.
     pub async fn accept(&self, newcomer: Newcomer) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.commands.len();
-        // Noted here, where they are accepted, so that the oldest is the one that came first.
-        let pending = PendingSockets::enter(&self.shared).await;
+        // Noted here, where they are accepted, so that their order is that in which they came.
+        let pending = PendingSockets::enter(&self.shared, newcomer.peer).await;
         // A worker that is gone has been noticed by [`Broken`].
         let _ = self.newcomers[worker].send((newcomer, pending)).await;
     }

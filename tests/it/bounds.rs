@@ -8,7 +8,7 @@ use crate::support::frame::{CLOSE, Frame, Out, TEXT};
 use crate::support::http::{Request, connect};
 use crate::support::server::{Server, Setup};
 use crate::support::token::grant;
-use crate::support::{PATIENCE, until, until_within};
+use crate::support::{PATIENCE, has_ended, until, until_within};
 
 /// A message of 4 KiB that carries its number.
 fn numbered(n: usize) -> String {
@@ -217,17 +217,6 @@ fn a_message_larger_than_the_queue_reaches_a_reader() {
         assert_eq!(echo.delivery().data.len(), 1_000_000);
     }
     reader.join().expect("a healthy reader").round_trip();
-}
-
-/// Whether the server has ended this connection, on which it has nothing to say.
-fn has_ended(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("a socket that does not block");
-    let peeked = stream.peek(&mut [0; 1]);
-    stream.set_nonblocking(false).expect("a socket that blocks");
-    match peeked {
-        Ok(_) => true,
-        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-    }
 }
 
 /// Whoever connects and says nothing is counted, and at the bound the oldest goes.

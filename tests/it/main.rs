@@ -31,6 +31,7 @@ mod metrics;
 mod opening;
 mod order;
 mod origins;
+mod pending;
 mod proofs;
 mod proxied;
 mod proxy_protocol;

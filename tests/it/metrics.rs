@@ -2,7 +2,7 @@
 
 mod alerts;
 mod prometheus;
-mod scrape;
+pub(crate) mod scrape;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};

@@ -48,3 +48,14 @@ pub(crate) fn until_within(
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
+
+/// Whether the server has ended this connection, on which it has nothing to say.
+pub(crate) fn has_ended(stream: &std::net::TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket that does not block");
+    let peeked = stream.peek(&mut [0; 1]);
+    stream.set_nonblocking(false).expect("a socket that blocks");
+    match peeked {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}

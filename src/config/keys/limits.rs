@@ -33,7 +33,7 @@ pub(super) static KEYS: &[Key] = &[
         reload: Reload::AtOnce,
         doc: "Handshakes of one address, or /64, in a second; after a silence so many may come at once. \
               More are answered 429 before their token is looked at. Requests to /api whose token is \
-              refused count too. With TLS it is the handshake of that which counts, and one too many is \
+              refused count too; one with a good token is always answered. With TLS it is the handshake of that which counts, and one too many is \
               closed before it.",
     },
     Key {
@@ -42,8 +42,9 @@ pub(super) static KEYS: &[Key] = &[
         field: Field::Count(lens!(limits.max_pending), 1..=1_000_000),
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
-        doc: "Accepted connections that are no WebSocket, or not yet; at the bound the oldest is \
-              closed.",
+        doc: "Accepted connections that are no WebSocket, or not yet. At the bound one is closed for each \
+              that comes: first those without a request, of the address that has most, then idle ones, and \
+              one that is being answered last.",
     },
     Key {
         path: "limits.max_head_size",

@@ -211,6 +211,13 @@ pub static EVENTS: &[EventKind] = &[
          minute, peer and worker.",
     ),
     event(
+        Level::INFO,
+        "pending_evicted",
+        &["peer", "kind"],
+        "A socket was closed to make room for another, as limits.max_pending has it: no_request, idle, or answering. \
+         Ten lines a minute, kind, peer and worker.",
+    ),
+    event(
         Level::WARN,
         "certificate_expires",
         &[],
@@ -235,7 +242,8 @@ pub static EVENTS: &[EventKind] = &[
         Level::INFO,
         "lines_left_out",
         &["of", "lines"],
-        "So many more events of this name happened in the last minute than one worker has logged.",
+        "So many more events of this name happened in the last minute than one worker has logged: beside the lines a \
+         minute and peer there are at most 100 a second of an event that clients cause, of all peers and workers.",
     ),
     event(
         Level::DEBUG,

@@ -65,6 +65,13 @@ pub static METRICS: &[Metric] = &[
         value: Value::Gauge(|reading| Some(reading.sources.shared.pending.len() as f64)),
     },
     Metric {
+        name: "philote_pending_evicted",
+        unit: None,
+        meaning: "Of those, the ones that were closed to make room: no request had come whole, all were answered \
+                  (idle), or one was being answered.",
+        value: Value::Counters("kind", |reading| reading.tally(|of| &of.evictions)),
+    },
+    Metric {
         name: "philote_handshakes",
         unit: None,
         meaning: "Handshakes that were answered: accepted, or refused and why.",
