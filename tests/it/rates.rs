@@ -402,3 +402,34 @@ fn bad_tokens_of_an_address_are_looked_at_only_so_often() {
         }
     }
 }
+
+/// Strangers behind the same address guess tokens as fast as they can; the application there keeps publishing.
+#[test]
+fn a_good_token_of_the_api_is_answered_whatever_others_of_its_address_have_tried() {
+    let server = Setup::of_file(&limited(&["handshakes_per_second_per_ip = 1"])).start();
+    let claims = r#"{"api":true,"manage":true,"write":["c"]}"#;
+    let (good, bad) = (token(claims), signed("HS256", claims, "another secret"));
+    let ask = |bearer: &str| {
+        [
+            Request::get("/api/info"),
+            Request::get(&format!("/api/info?auth={bearer}")),
+            Request::get("/api/channels"),
+            Request::new("POST", "/api/publish").body("application/json", r#"{"channel":"c"}"#),
+        ]
+        .map(|request| {
+            let has_query = format!("{request:?}").contains("?auth=");
+            let request = if has_query { request } else { request.bearer(bearer) };
+            server.ask(&request).status
+        })
+    };
+    let begun = Instant::now();
+    let mut exhausted = 0;
+    while exhausted < 20 {
+        let handshake = server.ask(&Request::upgrade_with(&bad)).status;
+        let refused = ask(&bad);
+        assert!(refused.iter().all(|status| matches!(status, 401 | 429)), "{refused:?}");
+        exhausted += usize::from(handshake == 429 && refused == [429; 4]);
+        assert_eq!(ask(&good), [200; 4], "after {handshake} and {refused:?}");
+        assert!(begun.elapsed() < 3 * PATIENCE, "the attempts are never used up");
+    }
+}

@@ -35,12 +35,12 @@ struct Info {
 
 /// # Errors
 /// Where the caller may not ask.
-pub(super) fn answer<B>(
+pub(super) async fn answer<B>(
     front: &Front,
     caller: Caller,
     request: &Request<B>,
 ) -> Result<Answer, Refusal> {
-    Rights::of_anywhere(front, caller, request)?.need_api()?;
+    Rights::of_anywhere(front, caller, request).await?.need_api()?;
     let rules = front.rules();
     let shared = &front.shared;
     let uptime = shared.started.elapsed().as_secs();

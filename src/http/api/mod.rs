@@ -70,7 +70,7 @@ pub async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let answered = match action {
-        Action::Info => info::answer(front, caller, &request),
+        Action::Info => info::answer(front, caller, &request).await,
         Action::Publish => publish::answer(front, caller, request).await,
         _ => manage(front, caller, action, segment, &request).await,
     };
@@ -89,7 +89,7 @@ async fn manage(
     segment: &str,
     request: &Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    Rights::of_header(front, caller, request.headers())?.need_manage()?;
+    Rights::of_header(front, caller, request.headers()).await?.need_manage()?;
     Ok(match action {
         Action::Channels => channels::list(front, request).await,
         Action::Disconnect => connections::close(front, caller, segment, request).await,

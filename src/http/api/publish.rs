@@ -64,7 +64,7 @@ pub(super) async fn answer(
     caller: Caller,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let rights = Rights::of_header(front, caller, request.headers())?;
+    let rights = Rights::of_header(front, caller, request.headers()).await?;
     rights.need_api()?;
     Ok(publish(front, &rights, request).await.unwrap_or_else(|answer| *answer))
 }

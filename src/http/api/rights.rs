@@ -1,5 +1,7 @@
 //! Who may what: the token of a request on a listener, everything on the control socket.
 
+use std::time::Duration;
+
 use hyper::{HeaderMap, Request};
 
 use super::Caller;
@@ -7,6 +9,10 @@ use crate::auth::Grants;
 use crate::http::forwarding::Source;
 use crate::http::refusal::Refusal;
 use crate::http::{Front, handshake, origin, token};
+
+/// How long a worker judges no other token of an address without attempts after it has rejected one: at most 500 a
+/// second, for a signature of 100 us a twentieth of a core.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What a caller may do.
 pub(super) enum Rights {
@@ -21,21 +27,21 @@ impl Rights {
     ///
     /// # Errors
     /// Where it comes from an origin that may not ask, or has no good token.
-    pub(super) fn of_anywhere<B>(
+    pub(super) async fn of_anywhere<B>(
         front: &Front,
         caller: Caller,
         request: &Request<B>,
     ) -> Result<Rights, Refusal> {
         let Caller::Peer(source) = caller else { return Ok(Rights::All) };
         origin::judge(&front.rules(), source.sender, request.headers())?;
-        Rights::judged(front, source, || handshake::grants(front, request))
+        Rights::judged(front, source, || handshake::grants(front, request)).await
     }
 
     /// Those of a request whose token stands in its header.
     ///
     /// # Errors
     /// Likewise.
-    pub(super) fn of_header(
+    pub(super) async fn of_header(
         front: &Front,
         caller: Caller,
         headers: &HeaderMap,
@@ -43,20 +49,31 @@ impl Rights {
         let Caller::Peer(source) = caller else { return Ok(Rights::All) };
         origin::judge(&front.rules(), source.sender, headers)?;
         let token = token::in_headers(headers).ok_or(Refusal::NoHeader)?;
-        Rights::judged(front, source, || handshake::granted(front, token))
+        Rights::judged(front, source, || handshake::granted(front, token)).await
     }
 
-    /// What a token grants, which is not even looked at where too many bad ones came from there. Only those count: an
-    /// application may publish as often as it likes.
-    fn judged(
+    /// What a token grants. Only rejected tokens count as attempts: an application may publish as often as it likes.
+    ///
+    /// A good token is accepted even if others of its address have used up all attempts. A worker then judges such
+    /// tokens one after the other, with a pause after each that it rejects, so that guessing costs the server little.
+    /// Those that wait are at most as many as `limits.max_pending`.
+    async fn judged(
         front: &Front,
         source: Source,
         judge: impl FnOnce() -> Result<Grants, Refusal>,
     ) -> Result<Rights, Refusal> {
-        front.has_attempt(source.client)?;
+        if front.has_attempt(source.client).is_ok() {
+            let grants = judge();
+            if matches!(grants, Err(Refusal::Token(_))) {
+                front.count_attempt(source.client)?;
+            }
+            return grants.map(Rights::Granted);
+        }
+        let _turn = front.without_attempts.lock().await;
         let grants = judge();
         if matches!(grants, Err(Refusal::Token(_))) {
-            front.count_attempt(source.client)?;
+            tokio::time::sleep(PAUSE).await;
+            return Err(Refusal::TooManyHandshakes);
         }
         grants.map(Rights::Granted)
     }
