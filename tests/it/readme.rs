@@ -1,14 +1,16 @@
 //! What the README says is so: its commands are run, its programs compiled and run, its tables
 //! held against the code.
 
+mod application;
 mod clients;
 mod machine;
 mod operating;
 mod shell;
+mod signers;
 mod text;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use philote::config::{markdown_table, reference};
 use philote::connection::close::CloseReason;
@@ -37,6 +39,12 @@ fn on_news(server: &Server) -> Client {
     server.open(&signed("HS256", r#"{"read":["news"],"write":["news"]}"#, ""))
 }
 
+/// A program that only some machines have, and without which others are tried.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
 /// No block stands in the README that no test here uses.
 #[test]
 fn every_block_is_known() {
@@ -51,9 +59,10 @@ fn every_block_is_known() {
         "sh completions",
         "json publish",
         "json delivery",
+        "python app",
+        "sh app",
         "js client",
         "html page",
-        "sh page",
         "python client",
         "sh python",
         "go client",

@@ -38,6 +38,43 @@ pub(crate) fn python() -> Option<PathBuf> {
     Some(python)
 }
 
+/// A Node of version 22, whose `WebSocket` is built in: npm's package `tests/node/package.json` names, installed once
+/// in `target/tmp` and shared by the tests; `PHILOTE_TEST_NODE` names another. `None`, told and counted, where none can
+/// be had.
+pub(crate) fn node_22() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("PHILOTE_TEST_NODE") {
+        return Some(path.into());
+    }
+    let npm = require_tool("npm", "apt install npm")?;
+    let wanted = in_tests("node/package.json");
+    let text = std::fs::read_to_string(&wanted).expect("package.json");
+    let home = shared_dir("node");
+    let lock = std::fs::File::create(home.join("lock")).expect("a lock file");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    let node = home.join("node_modules/node/bin/node");
+    let mark = home.join("made-of");
+    if std::fs::read_to_string(&mark).is_ok_and(|made_of| made_of == text) {
+        return Some(node);
+    }
+    std::fs::copy(&wanted, home.join("package.json")).expect("a copy");
+    let install = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix"];
+    let made = run(Command::new(&npm).args(install).arg(&home))
+        .and_then(|()| run(Command::new(&node).arg("--version")));
+    if let Err(why) = made {
+        skip(&format!("npm cannot install Node 22: {why}"));
+        return None;
+    }
+    std::fs::write(mark, text).expect("the mark is written");
+    Some(node)
+}
+
+/// A directory of this name that the tests share, also those of a later run.
+pub(crate) fn shared_dir(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&dir).expect("a directory");
+    dir
+}
+
 /// A file below `tests/`.
 pub(crate) fn in_tests(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)

@@ -5,14 +5,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::support::PATIENCE;
 use crate::support::dir::Dir;
 use crate::support::server::Server;
+
+/// A browser takes its time on a machine that is busy, and clients wait longer with each attempt.
+pub(super) const START: Duration = Duration::from_secs(60);
 
 pub(super) struct Shell {
     pub(super) dir: Dir,
@@ -136,18 +138,51 @@ impl Running {
     /// Waits for a line that contains this.
     #[track_caller]
     pub(super) fn says(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
                 panic!("{text:?} was expected, and said was:\n{}", self.said);
             };
-            self.said.push_str(&line);
-            self.said.push('\n');
+            self.keep(&line);
             if line.contains(text) {
                 return line;
             }
         }
+    }
+
+    /// Waits until this holds; what it has said stays for [`Running::says`].
+    #[track_caller]
+    pub(super) fn until(&mut self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + START;
+        while !holds() {
+            if Instant::now() > deadline {
+                let rest: Vec<String> = self.lines.try_iter().collect();
+                panic!("not within {START:?}: {what}; said was:\n{}{}", self.said, rest.join("\n"));
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it has ended by itself: nothing holds its output open any more.
+    #[track_caller]
+    pub(super) fn ends(&mut self) {
+        let deadline = Instant::now() + START;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.keep(&line),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("it does not end; said was:\n{}", self.said)
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        self.said.push_str(line);
+        self.said.push('\n');
     }
 
     /// All lines so far that [`Running::says`] has seen.
