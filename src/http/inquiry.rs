@@ -135,8 +135,10 @@ pub async fn take_all(front: Rc<Front>, mut inquiries: Inquiries) {
                 let _ = answer.send(found.is_some());
             }
             Inquiry::Publishers(ids, answer) => {
-                let found = ids.iter().filter_map(|id| Some((*id, all.publisher(*id)?)));
-                let _ = answer.send(found.collect());
+                let front = front.clone();
+                spawn_local(async move {
+                    let _ = answer.send(front.connections.publishers(&ids).await);
+                });
             }
             survey => {
                 spawn_local(look(front.clone(), survey));

@@ -15,7 +15,7 @@
 //!
 //! - `plain`: the table of what a listener serves, in the form of [`routes`]; the control socket has its own.
 //! - [`health`], [`api`]: what is served, on both. `body`: what comes with a request; [`body_room`]: how much may.
-//! - [`answer`]: how every answer looks. [`inquiry`]: what one request asks of all workers.
+//! - `turns`: long work in steps. [`answer`]: how every answer looks. [`inquiry`]: what one request asks of all workers.
 
 pub mod answer;
 pub mod api;
@@ -38,6 +38,7 @@ mod refusal;
 pub mod routes;
 pub mod rules;
 mod token;
+mod turns;
 mod welcome;
 
 use std::cell::{Cell, RefCell};

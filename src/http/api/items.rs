@@ -17,8 +17,9 @@ use crate::protocol::{MemberName, decode_string};
 
 /// The most messages of one request: what its answer and its receipts take is bounded by it.
 pub(crate) const MOST: usize = 10_000;
-/// Bytes that are read in one turn.
+/// Bytes that are read in one turn, and messages.
 const A_TURN: usize = 64 * 1024;
+const ITEMS_A_TURN: usize = 512;
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn take_turns(&mut self) {
-        if self.at - self.turn >= A_TURN {
+        if self.at - self.turn >= A_TURN || self.items.len().is_multiple_of(ITEMS_A_TURN) {
             self.turn = self.at;
             yield_now().await;
         }

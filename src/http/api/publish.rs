@@ -24,6 +24,7 @@ use crate::connection::outsider::Outsider;
 use crate::http::answer::{Answer, JSON, fault, json_with, respond};
 use crate::http::inquiry::{Inquiry, Silent};
 use crate::http::refusal::Refusal;
+use crate::http::turns::Turns;
 use crate::http::{Front, body};
 use crate::hub::mail::Publisher;
 use crate::hub::outsider::Message;
@@ -31,6 +32,8 @@ use crate::protocol;
 
 /// How long the workers may take to take everything in: one that is stuck is the only reason to wait.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Messages that are looked at in one turn: some 50 µs.
+const A_TURN: usize = 512;
 /// Which connections are left out, as far as they are there.
 type LeftOut = HashMap<Uuid, Publisher>;
 
@@ -86,7 +89,8 @@ async fn publish(
     let body = body.map_err(|fault| Box::new(fault.answer("http.max_body")))?;
     let (form, items) =
         items::parse(&body, is_lines).await.map_err(|fault| Box::new(bad_body(&fault)))?;
-    let outcomes = judge(front, rights, &items);
+    let writes = rights.writes();
+    let outcomes = judge(front, &items, |channel| writes.contains(channel)).await;
     let sending = async {
         let left_out = left_out(front, &items, &outcomes).await?;
         let mut outsider = Outsider::new(&front.connections);
@@ -103,7 +107,7 @@ async fn publish(
         Ok(outsider.reached().await)
     };
     match timeout(PATIENCE, sending).await {
-        Ok(Ok(reached)) => Ok(report(form, &outcomes, &reached)),
+        Ok(Ok(reached)) => Ok(report(form, &outcomes, &reached).await),
         Ok(Err(Silent)) => Err(Box::new(unanswered())),
         Err(_) => {
             let reason = "a worker does not answer; what was published so far is on its way";
@@ -113,29 +117,33 @@ async fn publish(
 }
 
 /// Which messages may go, by the bounds of a connection's messages; counted as those are.
-fn judge(front: &Front, rights: &Rights, items: &[Item<'_>]) -> Vec<Outcome> {
+async fn judge(
+    front: &Front,
+    items: &[Item<'_>],
+    may_write: impl Fn(&str) -> bool,
+) -> Vec<Outcome> {
     let rules = front.rules();
     let largest = front.connections.max_message_size();
     let mut granted: Option<(&str, bool)> = None;
-    let outcomes: Vec<Outcome> = items
-        .iter()
-        .map(|item| {
-            let may = match granted {
-                Some((channel, may)) if *channel == *item.channel => may,
-                _ => rights.may_write(&item.channel),
-            };
-            granted = Some((&item.channel, may));
-            if !may {
-                Outcome::NotGranted
-            } else if item.length > largest {
-                Outcome::TooLarge
-            } else if item.channel.len() > rules.policy.max_channel_length {
-                Outcome::ChannelTooLong
-            } else {
-                Outcome::Taken
-            }
-        })
-        .collect();
+    let mut outcomes = Vec::with_capacity(items.len());
+    let mut turns = Turns::of(A_TURN);
+    for item in items {
+        turns.next().await;
+        let may = match granted {
+            Some((channel, may)) if *channel == *item.channel => may,
+            _ => may_write(&item.channel),
+        };
+        granted = Some((&item.channel, may));
+        outcomes.push(if !may {
+            Outcome::NotGranted
+        } else if item.length > largest {
+            Outcome::TooLarge
+        } else if item.channel.len() > rules.policy.max_channel_length {
+            Outcome::ChannelTooLong
+        } else {
+            Outcome::Taken
+        });
+    }
     let not_granted = outcomes.iter().filter(|outcome| **outcome == Outcome::NotGranted).count();
     front.connections.counters.messages_in.add(items.len() as u64);
     front.connections.counters.not_granted.add(not_granted as u64);
@@ -156,11 +164,8 @@ async fn left_out(
         .collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut found = LeftOut::new();
-    ids.retain(|id| match front.connections.publisher(*id) {
-        Some(publisher) => found.insert(*id, publisher).is_some(),
-        None => true,
-    });
+    let mut found: LeftOut = front.connections.publishers(&ids).await.into_iter().collect();
+    ids.retain(|id| !found.contains_key(id));
     if !ids.is_empty() && front.everyone.count() > 1 {
         let ids: Arc<[Uuid]> = ids.into();
         let ask = |answer| Inquiry::Publishers(ids.clone(), answer);
@@ -205,7 +210,7 @@ impl Outcome {
 }
 
 /// One line of JSON a message; of an object alone the status says it too.
-fn report(form: Form, outcomes: &[Outcome], reached: &[u32]) -> Answer {
+async fn report(form: Form, outcomes: &[Outcome], reached: &[u32]) -> Answer {
     let mut reached = reached.iter();
     let mut body = Vec::with_capacity(outcomes.len() * 40 + 8);
     let (open, between, close) = match form {
@@ -215,7 +220,9 @@ fn report(form: Form, outcomes: &[Outcome], reached: &[u32]) -> Answer {
     };
     let close = if form == Form::Lines && outcomes.is_empty() { "" } else { close };
     body.extend_from_slice(open.as_bytes());
+    let mut turns = Turns::of(A_TURN);
     for (number, outcome) in outcomes.iter().enumerate() {
+        turns.next().await;
         if number > 0 {
             body.extend_from_slice(between.as_bytes());
         }
@@ -237,3 +244,6 @@ fn report(form: Form, outcomes: &[Outcome], reached: &[u32]) -> Answer {
     };
     respond(status, if form == Form::Lines { NDJSON } else { JSON }, body.into())
 }
+
+#[cfg(test)]
+mod tests;

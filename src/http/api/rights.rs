@@ -1,5 +1,6 @@
 //! Who may what: the token of a request on a listener, everything on the control socket.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use hyper::{HeaderMap, Request};
@@ -13,6 +14,24 @@ use crate::http::{Front, handshake, origin, token};
 /// How long a worker judges no other token of an address without attempts after it has rejected one: at most 500 a
 /// second, for a signature of 100 us a twentieth of a core.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// The channels that a caller may publish to.
+pub(super) enum Writes<'a> {
+    /// Every one.
+    All,
+    /// These: a set, since a request has as many messages as a token has names, and more.
+    These(HashSet<&'a str, foldhash::fast::RandomState>),
+}
+
+impl Writes<'_> {
+    /// Whether a channel is among them.
+    pub(super) fn contains(&self, channel: &str) -> bool {
+        match self {
+            Writes::All => true,
+            Writes::These(names) => names.contains(channel),
+        }
+    }
+}
 
 /// What a caller may do.
 pub(super) enum Rights {
@@ -78,11 +97,13 @@ impl Rights {
         grants.map(Rights::Granted)
     }
 
-    /// Whether they let somebody publish to a channel.
-    pub(super) fn may_write(&self, channel: &str) -> bool {
+    /// The channels that they let somebody publish to.
+    pub(super) fn writes(&self) -> Writes<'_> {
         match self {
-            Rights::All => true,
-            Rights::Granted(grants) => grants.write.iter().any(|granted| **granted == *channel),
+            Rights::All => Writes::All,
+            Rights::Granted(grants) => {
+                Writes::These(grants.write.iter().map(|name| &**name).collect())
+            }
         }
     }
 
