@@ -11,6 +11,7 @@
 //! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
 //! - `pressure`: what happens at the bounds on memory.
 //! - [`load`]: whom a worker has most to do with.
+//! - [`handshake_budget`]: how much of a turn handshakes take.
 //! - [`handover`]: a connection as plain data and back.
 //! - [`close`]: why the server closes a connection, and with which code. [`log_limit`]: how often what clients
 //!   cause is logged.
@@ -21,6 +22,7 @@ pub mod close;
 mod closing;
 mod flush;
 pub mod handover;
+pub mod handshake_budget;
 mod identity;
 pub mod inbound;
 pub mod keepalive;

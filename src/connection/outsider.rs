@@ -65,9 +65,7 @@ impl Outsider {
         match ready {
             Some(ready) => Poll::Ready(ready),
             None => {
-                let mut outside = self.all.outside.borrow_mut();
-                outside.retain(|(key, _)| *key != self.key);
-                outside.push((self.key, cx.waker().clone()));
+                self.all.outside.borrow_mut().insert(self.key, cx.waker().clone());
                 Poll::Pending
             }
         }
@@ -76,7 +74,7 @@ impl Outsider {
 
 impl Drop for Outsider {
     fn drop(&mut self) {
-        self.all.outside.borrow_mut().retain(|(key, _)| *key != self.key);
+        self.all.outside.borrow_mut().remove(&self.key);
         if !self.all.is_broken() {
             self.all.change_hub(|hub| hub.exit(self.key));
         }

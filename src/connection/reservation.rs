@@ -2,11 +2,15 @@
 
 use std::rc::Rc;
 
+use super::handshake_budget::Share;
 use super::socket::Socket;
 use super::table::Connections;
 use super::{Connection, Identity};
 use crate::hub::MemberKey;
 use crate::hub::queue::Waiting;
+
+/// Channels that cost less than waiting for a turn.
+const FEW: usize = 64;
 
 /// A member without a connection: subscribed, with deliveries waiting in its queue. Dropped before it is
 /// attached, it leaves again: every way out of a handshake undoes it.
@@ -21,6 +25,20 @@ impl Reservation {
     pub fn new(all: &Rc<Connections>, reads: &[Box<str>], writes: &[Box<str>]) -> Reservation {
         let key = all.change_hub(|hub| hub.open(reads, writes));
         Reservation { all: all.clone(), key, attached: false }
+    }
+
+    /// The same in its turn: of those that have many channels few are made in one.
+    pub async fn in_turn(
+        all: &Rc<Connections>,
+        reads: &[Box<str>],
+        writes: &[Box<str>],
+    ) -> Reservation {
+        let channels = reads.len() + writes.len();
+        if channels <= FEW {
+            return Reservation::new(all, reads, writes);
+        }
+        let share = Share::Channels(channels);
+        all.handshakes.run(share, || Reservation::new(all, reads, writes)).await
     }
 
     /// The member's key.

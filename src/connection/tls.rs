@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::ReadBuf;
 
+use super::handshake_budget::{HandshakeBudget, Share};
 use super::socket::Socket;
 
 /// The most plaintext that is sealed before the kernel has taken what was sealed before: four records, enough for
@@ -34,22 +35,25 @@ impl TlsSocket {
     ///
     /// # Errors
     /// Where the peer does not speak TLS or nothing that both know, or goes.
-    pub(crate) async fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Socket> {
+    pub(crate) async fn accept(
+        socket: Socket,
+        config: Arc<ServerConfig>,
+        budget: &HandshakeBudget,
+    ) -> io::Result<Socket> {
         let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(SEALED));
         let mut tls = Box::new(TlsSocket { socket, session, opened: 0, finished: false });
-        poll_fn(|cx| tls.poll_handshake(cx)).await?;
-        Ok(Socket::Tls(tls))
-    }
-
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_flush(cx))?;
-            if !self.session.is_handshaking() {
-                return Poll::Ready(Ok(()));
+            poll_fn(|cx| tls.poll_flush(cx)).await?;
+            if !tls.session.is_handshaking() {
+                return Ok(Socket::Tls(tls));
             }
-            if ready!(self.poll_receive(cx))? == 0 {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            poll_fn(|cx| tls.socket.poll_read_ready(cx)).await?;
+            // What has come may ask for a signature.
+            match budget.run(Share::Tls, || tls.try_receive()).await {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -58,22 +62,28 @@ impl TlsSocket {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.socket.poll_read_ready(cx))?;
-            match self.session.read_tls(&mut Kernel(&mut self.socket)) {
-                Ok(count) => {
-                    return Poll::Ready(match self.session.process_new_packets() {
-                        Ok(state) => {
-                            self.opened = state.plaintext_bytes_to_read();
-                            Ok(count)
-                        }
-                        Err(error) => {
-                            // The peer is told why, if it can be.
-                            let _ = self.try_flush();
-                            Err(io::Error::new(io::ErrorKind::InvalidData, error))
-                        }
-                    });
-                }
+            match self.try_receive() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                received => return Poll::Ready(received),
+            }
+        }
+    }
+
+    /// The same, without waiting.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if the kernel has nothing.
+    fn try_receive(&mut self) -> io::Result<usize> {
+        let count = self.session.read_tls(&mut Kernel(&mut self.socket))?;
+        match self.session.process_new_packets() {
+            Ok(state) => {
+                self.opened = state.plaintext_bytes_to_read();
+                Ok(count)
+            }
+            Err(error) => {
+                // The peer is told why, if it can be.
+                let _ = self.try_flush();
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
             }
         }
     }
@@ -275,7 +285,8 @@ mod tests {
         let session = ClientConnection::new(client, name).expect("a session");
         let mut client = Client { socket: theirs, session, heard: Vec::new(), ended: false };
         let socket = Socket::from_accepted(AcceptedSocket::Unix(ours)).expect("registered");
-        let mut accepting = Box::pin(TlsSocket::accept(socket, server));
+        let budget = HandshakeBudget::default();
+        let mut accepting = Box::pin(TlsSocket::accept(socket, server, &budget));
         loop {
             tokio::select! {
                 biased;
@@ -350,6 +361,48 @@ mod tests {
             client.session.send_close_notify();
             client.turn(0);
             assert_eq!(socket.read(&mut bytes).await.expect("an end in order"), 0);
+        });
+    }
+
+    #[test]
+    fn of_many_handshakes_that_are_ready_one_step_is_done_a_turn() {
+        run_local(async {
+            const MANY: usize = 40;
+            let (server, client) = configs();
+            let budget = HandshakeBudget::default();
+            let mut accepting = Vec::new();
+            let mut peers = Vec::new();
+            for _ in 0..MANY {
+                let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+                ours.set_nonblocking(true).expect("non-blocking");
+                let name = ServerName::try_from("localhost").expect("a name");
+                let mut session = ClientConnection::new(client.clone(), name).expect("a session");
+                session.write_tls(&mut theirs).expect("a hello is sent");
+                let socket = Socket::from_accepted(AcceptedSocket::Unix(ours)).expect("registered");
+                accepting.push(Box::pin(TlsSocket::accept(socket, server.clone(), &budget)));
+                peers.push((theirs, session));
+            }
+            let answered = |(peer, _): &(UnixStream, ClientConnection)| {
+                peer.set_nonblocking(true).expect("non-blocking");
+                rustix::net::recv(peer, &mut [0; 1], rustix::net::RecvFlags::PEEK).is_ok()
+            };
+            let (mut before, mut turns) = (0, 0);
+            while before < MANY {
+                tokio::task::yield_now().await;
+                poll_fn(|cx| {
+                    for handshake in &mut accepting {
+                        assert!(handshake.as_mut().poll(cx).is_pending(), "its peer says no more");
+                    }
+                    Poll::Ready(())
+                })
+                .await;
+                let now = peers.iter().filter(|peer| answered(peer)).count();
+                assert!(now <= before + 1, "{} hellos were answered in a turn", now - before);
+                before = now;
+                turns += 1;
+                assert!(turns < 100_000, "{before} of {MANY}");
+            }
+            assert!(turns >= MANY, "{turns}");
         });
     }
 }

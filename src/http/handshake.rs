@@ -21,6 +21,7 @@ use super::refusal::Refusal;
 use super::rules::Admission;
 use super::{Front, Upgrade, origin, token};
 use crate::auth;
+use crate::connection::handshake_budget::Share;
 use crate::connection::{Identity, Place, Reservation};
 
 /// Whether a request asks for a WebSocket, well or badly.
@@ -51,7 +52,11 @@ pub(super) async fn admit<B>(
     let rules = front.rules();
     origin::judge(&rules, source.sender, request.headers())?;
     let grants = match rules.admission {
-        Admission::Token => Some(grants(front, request)?),
+        Admission::Token => {
+            let verified =
+                front.connections.handshakes.run(Share::Token, || grants(front, request));
+            Some(verified.await?)
+        }
         Admission::Anybody => None,
     };
     let neighbour = front.enter_beside(peer)?;
@@ -59,7 +64,7 @@ pub(super) async fn admit<B>(
     let place = place.beside(neighbour);
     let (read, write) =
         grants.as_ref().map_or((&[][..], &[][..]), |grants| (&grants.read[..], &grants.write[..]));
-    let reservation = Reservation::new(&front.connections, read, write);
+    let reservation = Reservation::in_turn(&front.connections, read, write).await;
     reservation.opened().await;
     front.note_admitted(peer);
     let identity = Identity {

@@ -118,7 +118,7 @@ impl Newcomer {
                     if front.rules().network_of(peer).is_some() {
                         attempt = Attempt::Counted;
                     }
-                    patience.secured(socket, config).await
+                    patience.secured(front, socket, config).await
                 }
                 // The daemon sees to it that there is a certificate where it is wanted.
                 None if preamble.tls => Err(Refused::For(NO_CERTIFICATE)),
@@ -163,6 +163,7 @@ impl Patience {
     /// The same socket under TLS.
     async fn secured(
         &self,
+        front: &Front,
         mut socket: Socket,
         config: Arc<ServerConfig>,
     ) -> Result<Socket, Refused> {
@@ -176,7 +177,8 @@ impl Patience {
             }
             _ => return Err(Refused::For(NO_TLS)),
         }
-        match self.with(TLS_TOO_LATE, TlsSocket::accept(socket, config)).await? {
+        let accepted = TlsSocket::accept(socket, config, &front.connections.handshakes);
+        match self.with(TLS_TOO_LATE, accepted).await? {
             Ok(socket) => Ok(socket),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Refused::For(BAD_TLS)),
             Err(_) => Err(Refused::Gone),
