@@ -9,6 +9,9 @@ use super::pace::Pace;
 /// A channel's key in its hub's table.
 pub(super) type ChannelKey = u32;
 
+/// Entries of those that wait which are not worth tidying.
+const SOME_WAITING: usize = 64;
+
 /// A subscriber on this worker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
@@ -33,8 +36,9 @@ pub(super) struct Channel {
     pub(super) writers: u32,
     /// Subscriptions that its home has not answered yet.
     pub(super) unanswered: u32,
-    /// Members whose opening waits for that answer.
-    pub(super) waiting: Vec<u32>,
+    /// Members whose opening waits for that answer, with their serial numbers: those that have left meanwhile stay here
+    /// for a while.
+    pub(super) waiting: Vec<(u32, u32)>,
     /// At its home: the other workers that have subscribers of it.
     pub(super) interested: WorkerSet,
     /// At its home: what this turn brought.
@@ -61,6 +65,15 @@ impl Channel {
             pace: Pace::default(),
             listed: false,
         }
+    }
+
+    /// Notes that the opening of a member waits. Those that have left, of which `is_there` says no, are taken out when they
+    /// may be most: a search at each leave would make a storm of handshakes on one channel quadratic.
+    pub(super) fn wait(&mut self, member: u32, serial: u32, is_there: impl Fn(u32, u32) -> bool) {
+        if self.waiting.len() >= 2 * self.readers.len() + SOME_WAITING {
+            self.waiting.retain(|(member, serial)| is_there(*member, *serial));
+        }
+        self.waiting.push((member, serial));
     }
 
     /// At its home: whether it has subscribers anywhere.

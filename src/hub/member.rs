@@ -19,7 +19,7 @@ pub(super) struct Member {
     pub(super) serial: u32,
     /// What waits for its socket.
     pub(super) queue: OutboundQueue,
-    /// What it reads.
+    /// What it reads, sorted by channel.
     pub(super) reads: Box<[Subscription]>,
     /// What it may write, sorted.
     pub(super) writes: Box<[ChannelKey]>,
@@ -33,4 +33,11 @@ pub(super) struct Member {
     pub(super) dirty: bool,
     /// It has a part in the delivery at hand as a publisher.
     pub(super) is_publisher: bool,
+}
+
+impl Member {
+    /// Whether it reads a channel: what it reads is sorted.
+    pub(super) fn is_reading(&self, channel: ChannelKey) -> bool {
+        self.reads.binary_search_by_key(&channel, |read| read.channel).is_ok()
+    }
 }

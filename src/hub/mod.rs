@@ -20,6 +20,7 @@ mod batch;
 mod channel;
 pub mod credit;
 pub mod held;
+mod leaving;
 pub mod mail;
 mod member;
 pub mod outsider;
@@ -31,7 +32,7 @@ mod receiving;
 #[cfg(test)]
 mod simulation;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +42,7 @@ use crate::protocol;
 use channel::{Channel, ChannelKey, Reader};
 use credit::Unanswered;
 use held::Held;
+use leaving::Leaving;
 use mail::{Answer, Mail, WorkerId, WorkerSet};
 use member::{Member, Subscription};
 use outsider::{Outsider, OutsiderKey};
@@ -99,6 +101,8 @@ pub struct Hub {
     credited: Vec<MemberKey>,
     /// Effects: outsiders that have credit again, or their receipts.
     stirred: Vec<OutsiderKey>,
+    /// Members that have left and are still among the readers of some of their channels.
+    leaving: VecDeque<Leaving>,
 }
 
 impl Hub {
@@ -130,6 +134,7 @@ impl Hub {
             opened: Vec::new(),
             credited: Vec::new(),
             stirred: Vec::new(),
+            leaving: VecDeque::new(),
         }
     }
 
@@ -199,7 +204,10 @@ impl Hub {
         }
         let waits = channel.unanswered > 0;
         if waits {
-            channel.waiting.push(member);
+            let members = &self.members;
+            channel.wait(member, members[member as usize].serial, |key, serial| {
+                members.get(key as usize).is_some_and(|member| member.serial == serial)
+            });
         }
         (position, waits)
     }
@@ -207,39 +215,6 @@ impl Hub {
     /// Whether whatever is published from now on reaches this member.
     pub fn is_open(&self, key: MemberKey) -> bool {
         self.members[key as usize].opening == 0
-    }
-
-    /// Takes a member out, with what waits for it. Effects may still name its key.
-    pub fn leave(&mut self, key: MemberKey) {
-        let member = self.members.remove(key as usize);
-        self.queued -= member.queue.bytes();
-        self.queued_for_closing -= member.queue.discardable();
-        member.queue.recycle(&mut self.rings);
-        for subscription in &member.reads {
-            self.unsubscribe(key, *subscription);
-        }
-        for channel in &member.writes {
-            self.channels[*channel as usize].writers -= 1;
-            self.forget_if_idle(*channel);
-        }
-    }
-
-    fn unsubscribe(&mut self, member: MemberKey, subscription: Subscription) {
-        let channel = &mut self.channels[subscription.channel as usize];
-        let position = subscription.position as usize;
-        channel.readers.swap_remove(position);
-        if let Some(moved) = channel.readers.get(position) {
-            let reads = &mut self.members[moved.member as usize].reads;
-            reads[moved.slot as usize].position = subscription.position;
-        }
-        if channel.readers.len() * 4 < channel.readers.capacity() {
-            channel.readers.shrink_to(channel.readers.len() * 2);
-        }
-        channel.waiting.retain(|waiting| *waiting != member);
-        if channel.readers.is_empty() && channel.home != self.me {
-            self.outbox[channel.home.index()].push(Mail::Leave(channel.name.clone()));
-        }
-        self.forget_if_idle(subscription.channel);
     }
 
     /// The channel of this name, made where there is none.
@@ -376,8 +351,7 @@ impl Hub {
     pub fn is_granted(&self, key: MemberKey, name: &str) -> bool {
         let member = &self.members[key as usize];
         self.names.get(name).is_some_and(|channel| {
-            member.writes.binary_search(channel).is_ok()
-                || member.reads.binary_search_by_key(channel, |read| read.channel).is_ok()
+            member.writes.binary_search(channel).is_ok() || member.is_reading(*channel)
         })
     }
 

@@ -185,7 +185,7 @@ impl Hub {
                     && self.members.get(member as usize).is_some_and(|found| {
                         found.serial == serial
                             && takes(member)
-                            && found.reads.iter().any(|read| Some(read.channel) == channel)
+                            && channel.is_some_and(|channel| found.is_reading(channel))
                     });
                 (*owed, subscribers - u32::from(left_out))
             })

@@ -103,6 +103,7 @@ impl Hub {
             self.close_batch(key);
             self.forget_if_idle(key);
         }
+        self.go_on_leaving();
     }
 
     pub(super) fn close_batch(&mut self, key: ChannelKey) {

@@ -50,11 +50,15 @@ impl Hub {
         if channel.unanswered > 0 {
             return;
         }
-        for waiting in std::mem::take(&mut channel.waiting) {
-            let member = &mut self.members[waiting as usize];
-            member.opening -= 1;
-            if member.opening == 0 {
-                self.opened.push(waiting);
+        for (waiting, serial) in std::mem::take(&mut channel.waiting) {
+            // Others have left meanwhile.
+            if let Some(member) = self.members.get_mut(waiting as usize)
+                && member.serial == serial
+            {
+                member.opening -= 1;
+                if member.opening == 0 {
+                    self.opened.push(waiting);
+                }
             }
         }
         self.forget_if_idle(key);

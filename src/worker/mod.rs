@@ -226,7 +226,7 @@ async fn tick(connections: Rc<Connections>, started: Instant) {
         counters.beats.add(1);
         connections.change_hub(Hub::next_second);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        connections.expire(now.map_or(0, |since| since.as_secs()));
+        connections.expire(now.map_or(0, |since| since.as_secs())).await;
         connections.log_limit.turn();
         connections.look_at_slow_consumers();
         // A turn, though nothing may have happened: the figure of what waits is then right, by which workers
