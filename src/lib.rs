@@ -48,7 +48,7 @@
 //! reservation.
 //!
 //! **A message.** The socket's bytes come into a buffer that all of a worker's connections share, are cut into
-//! frames where they lie, unmasked there, and parsed ([`protocol::parse`]). [`hub::Hub::publish`] looks at the
+//! frames where they lie, unmasked there, and read ([`protocol::Parser`]), over several turns if that takes more than a turn grants. [`hub::Hub::publish`] looks at the
 //! grant and encodes the delivery, the only time that this is done. The channel's *home*, one worker
 //! ([`hub::placement`]), appends it to the channel's batch of this turn, which gives it its place in the
 //! channel's order; from another worker it comes there by mail ([`hub::mail`]). When the worker has run all that
@@ -101,6 +101,9 @@
 //!   costs a look at it a turn.
 //! - A queue's bound is looked at only after its socket took no more, so a burst evicts nobody who reads; a
 //!   connection takes only so much from its socket in one turn, so that a flush comes between.
+//! - The work of a turn has a bound, whatever peers send: bytes and steps of reading messages for each connection,
+//!   handshakes ([`connection::handshake_budget`]), mail, and channels that are left, for all of a worker together. A loop
+//!   whose length a peer decides yields, and the runtime looks at its sockets after a few polls. The tests count the work.
 //! - Everything that a peer can make grow has a bound, and every wait for a peer an end. What a connection may
 //!   cost in memory is held by a bill (`tests/bill.rs`).
 //! - A reload is taken whole or not at all, and drops nobody but those whose key it withdraws.
