@@ -24,6 +24,9 @@ PEERS = ROOT / "benches/wsload/peers"
 START_SECONDS = 20
 STOP_SECONDS = 30
 MOST_CONNECTIONS = 20_000
+# Kinds of keys of certificates, as openssl is told of them.
+P256 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA_4096 = ("rsa:4096",)
 
 
 class Failed(Exception):
@@ -42,12 +45,12 @@ class Running:
 
 
 class Philote:
-    """The release build, with `workers` workers and no other setting than room and a secret, or TLS too."""
+    """The release build, with `workers` workers and no other setting than room and a secret, or TLS too, with a key of some kind."""
 
     name = "philote"
     target = "philote"
 
-    def __init__(self, binary, workers=1, secured=False):
+    def __init__(self, binary, workers=1, secured=None):
         self.binary, self.workers, self.secured = binary, workers, secured
 
     def missing(self):
@@ -74,7 +77,7 @@ class Philote:
             config = Path(folder, "config.toml")
             word, settings, extra = "", "", ("--secret", secret)
             if self.secured:
-                certificate, key = certified(folder)
+                certificate, key = certified(folder, self.secured)
                 word, settings = " tls", f'tls.certificate = "{certificate}"\ntls.key = "{key}"\n'
                 extra += ("--tls", "--ca", certificate)
             config.write_text(
@@ -104,11 +107,11 @@ class Philote:
         raise Failed(f"philote did not start:\n{log.read_text(errors='replace')}")
 
 
-def certified(folder):
-    """A certificate that signed itself for the loopback address, of the kind that most have, and its key."""
+def certified(folder, kind):
+    """A certificate that signed itself for the loopback address, and its key of this kind."""
     certificate, key = f"{folder}/certificate.pem", f"{folder}/key.pem"
     command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        "openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "2",
         "-subj", "/CN=philote", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
         "-keyout", key, "-out", certificate,
     ]

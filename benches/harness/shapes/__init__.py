@@ -1,6 +1,6 @@
 """What is measured, by group: `SHAPES=throughput,latency` selects some, and so do the names of single shapes."""
 
-from . import api, growth, latency, memory, throughput, tls, workers
+from . import api, growth, latency, memory, starving, throughput, tls, workers
 
 GROUPS = {
     "throughput": throughput.shapes,
@@ -16,6 +16,7 @@ GROUPS = {
     "workers": workers.shapes,
     "http": api.publishing,
     "listing": api.listing,
+    "starving": starving.shapes,
 }
 
 
