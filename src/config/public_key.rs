@@ -11,6 +11,8 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 
+use super::pem_file;
+
 /// The one label of PEM that is taken: a SubjectPublicKeyInfo (RFC 7468, section 13).
 const LABEL: &str = "PUBLIC KEY";
 
@@ -174,11 +176,7 @@ impl fmt::Display for PublicKey {
 fn sole_block(text: &[u8]) -> Result<Vec<u8>, String> {
     // By the labels first: a private key is refused wherever it stands, and however broken.
     let lossy = String::from_utf8_lossy(text);
-    let labels: Vec<&str> = lossy
-        .split("-----BEGIN ")
-        .skip(1)
-        .map(|rest| rest.split("-----").next().unwrap_or_default().trim())
-        .collect();
+    let labels = pem_file::labels(&lossy);
     if labels.iter().any(|label| label.ends_with("PRIVATE KEY")) {
         return Err(format!(
             "holds a private key, which can sign tokens and must not be here; {HALF}"
@@ -200,9 +198,9 @@ fn sole_block(text: &[u8]) -> Result<Vec<u8>, String> {
         [_] => return Err(format!("holds something else than a public key; {MAKE}")),
         _ => return Err("holds more than one block of PEM; keep one key a file".into()),
     }
-    let block =
-        pem::parse(text).map_err(|_| "its PEM is broken; copy the file again".to_owned())?;
-    Ok(block.into_contents())
+    let blocks = pem_file::blocks(text).map_err(|fault| fault.to_string())?;
+    let mut contents = blocks.into_iter().map(|block| block.content);
+    contents.next().ok_or_else(|| format!("holds no key in PEM (-----BEGIN {LABEL}-----); {MAKE}"))
 }
 
 #[cfg(test)]

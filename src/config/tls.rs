@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -19,6 +20,7 @@ use super::Config;
 use super::fault::Origin;
 use super::field::quote;
 use super::key_file::{self, Readers};
+use super::pem_file::{self, PemFault};
 use super::report::Report;
 use super::rules::Origins;
 use super::sources::Sources;
@@ -169,6 +171,36 @@ struct Pair<'a> {
     key: PrivateKeyDer<'static>,
 }
 
+/// The one private key of a file.
+///
+/// # Errors
+/// `what; how to mend it`, without the file's name and without anything of the text.
+fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    let mut found: Option<(PrivateKeyDer<'static>, usize)> = None;
+    for block in pem_file::blocks(text).map_err(|fault| fault.to_string())? {
+        let key: PrivateKeyDer<'static> = match &block.label[..] {
+            _ if block.is_encrypted => continue,
+            "PRIVATE KEY" => PrivatePkcs8KeyDer::from(block.content).into(),
+            "RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(block.content).into(),
+            "EC PRIVATE KEY" => PrivateSec1KeyDer::from(block.content).into(),
+            "CERTIFICATE" => continue,
+            label if pem_file::is_beside(label) => continue,
+            _ => {
+                let what = "this block is neither a private key nor a certificate; take it out";
+                return Err(PemFault::new(block.line, what).to_string());
+            }
+        };
+        if let Some((_, first)) = found {
+            let what = format!("a second private key, after that in line {first}; keep one");
+            return Err(PemFault::new(block.line, what).to_string());
+        }
+        found = Some((key, block.line));
+    }
+    let what = "no private key in PEM (BEGIN PRIVATE KEY, without a pass phrase); name the file of the \
+                key, such as certbot's privkey.pem";
+    found.map(|(key, _)| key).ok_or_else(|| what.to_owned())
+}
+
 struct Reader<'a> {
     sources: &'a dyn Sources,
     report: &'a mut Report,
@@ -184,14 +216,17 @@ impl Reader<'_> {
         let place = (origin, CERTIFICATE);
         let content = key_file::read(self.sources, path, Readers::All, place, self.report)?;
         let mut fault = |text: String| self.report.fault(origin, Some(CERTIFICATE), text);
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-        let chain = match chain {
+        let chain = match pem_file::certificates(&content) {
             Ok(chain) if !chain.is_empty() => chain,
-            _ => {
+            Ok(_) => {
                 fault(format!(
                     "{path:?}: no certificate in PEM (BEGIN CERTIFICATE); name the file of the whole \
                      chain, such as certbot's fullchain.pem"
                 ));
+                return None;
+            }
+            Err(what) => {
+                fault(format!("{path:?}: {what}"));
                 return None;
             }
         };
@@ -205,15 +240,8 @@ impl Reader<'_> {
     fn key(&mut self, origin: &Origin, path: &Path) -> Option<PrivateKeyDer<'static>> {
         let place = (origin, KEY);
         let content = key_file::read(self.sources, path, Readers::Few, place, self.report)?;
-        let key = PrivateKeyDer::from_pem_slice(&content);
-        if key.is_err() {
-            let text = format!(
-                "{path:?}: no private key in PEM (BEGIN PRIVATE KEY, without a pass phrase); name the \
-                 file of the key, such as certbot's privkey.pem"
-            );
-            self.report.fault(origin, Some(KEY), text);
-        }
-        key.ok()
+        let key = private_key(&content).map_err(|what| format!("{path:?}: {what}"));
+        key.map_err(|text| self.report.fault(origin, Some(KEY), text)).ok()
     }
 
     /// Puts both together.

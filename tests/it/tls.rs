@@ -253,12 +253,26 @@ fn what_does_not_fit_is_told_with_its_file_and_how_to_mend_it_and_nothing_starts
         Setup::new(&lines(&paths)).environment("PHILOTE_LISTEN", "127.0.0.1:0 tls").fails()
     };
     let encrypted = include_str!("../keys/refused/encrypted-private.pem");
+    // Joined without a newline, the second certificate was left out without a word.
+    let joined = [made.pem.trim_end(), &other.pem].concat();
+    let damaged =
+        format!("{}-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", made.pem);
+    let marked = format!("\u{feff}{}", made.pem);
+    let keys = [&made.key[..], &other.key].concat();
+    let last = made.pem.lines().count();
+    let joint = format!("/c\\\": line {last}: the PEM is broken: several of");
+    let damage = format!("/c\\\": line {}: this certificate is damaged", last + 1);
+    let second = format!("/k\\\": line {}: a second private key", made.key.lines().count() + 1);
     for (certificate, key, mode, expected) in [
         (&made.pem[..], &other.key[..], 0o600, "/k\\\": not the key of the certificate in "),
         (&made.key, &made.key, 0o600, "/c\\\": no certificate in PEM"),
         ("", &made.key, 0o600, "/c\\\": no certificate in PEM"),
         (&made.pem, &made.pem, 0o600, "/k\\\": no private key in PEM"),
         (&made.pem, encrypted, 0o600, "/k\\\": no private key in PEM"),
+        (&joined, &made.key, 0o600, &joint),
+        (&damaged, &made.key, 0o600, &damage),
+        (&marked, &made.key, 0o600, "/c\\\": line 1: the PEM is broken: "),
+        (&made.pem, &keys, 0o600, &second),
         (&made.pem, &made.key, 0o606, "/k\\\": everybody can write it; chmod o-w "),
     ] {
         let ended = fails(certificate, key, mode);

@@ -246,6 +246,11 @@ fn a_file_of_authorities_that_is_none_or_is_of_no_use_is_told() {
     assert!(said.contains("cannot read the certificates: "), "{said}");
     let said = publish(&url, &secured.dir.write("none", "no certificate"), 64);
     assert!(said.contains("no certificate in PEM"), "{said}");
+    let authorities = [Authority::new().pem(), Authority::new().pem()];
+    let joined = format!("{}{}", authorities[0].trim_end(), authorities[1]);
+    let said = publish(&url, &secured.dir.write("joined", &joined), 64);
+    let line = format!("line {}: the PEM is broken: several of", authorities[0].lines().count());
+    assert!(said.contains(&line), "{said}");
     let said = publish(&format!("ws://{}", secured.plain()), &secured.authority, 64);
     assert!(said.contains("write wss:// or https:// in the URL"), "{said}");
     let mut without = tool(&["publish", "c", "x", "--ca", "x"]);

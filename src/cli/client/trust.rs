@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -20,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::cli::escape::escaped;
 use crate::cli::failure::Failure;
-use crate::config::{date, validity};
+use crate::config::{certificates, date, validity};
 
 /// The most bytes of a file of certificates; a whole system's are a quarter of it.
 const LONGEST: u64 = 1 << 20;
@@ -61,13 +60,13 @@ impl Trust {
         let bytes = read(path).map_err(|error| {
             Failure::NotPermitted(format!("cannot read the certificates: {shown}: {error}"))
         })?;
-        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-        match all {
+        match certificates(&bytes) {
             Ok(all) if !all.is_empty() => Ok(Trust::Given(path.to_owned(), all.into())),
-            _ => Err(Failure::Usage(format!(
+            Ok(_) => Err(Failure::Usage(format!(
                 "{shown}: no certificate in PEM (BEGIN CERTIFICATE); name the file of whoever has \
                  signed the server's"
             ))),
+            Err(fault) => Err(Failure::Usage(format!("{shown}: {fault}"))),
         }
     }
 
@@ -77,13 +76,15 @@ impl Trust {
         let mut exact: Arc<[CertificateDer<'static>]> = Arc::default();
         match self {
             Trust::System => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                let found = rustls_native_certs::load_native_certs();
+                roots.add_parsable_certificates(found.certs);
                 if roots.is_empty() {
-                    return Err(Fault(
-                        "this machine trusts nobody, so the server's certificate cannot be judged; install \
-                         its certificates of authorities (ca-certificates), or name a file with --ca"
-                            .into(),
-                    ));
+                    let why = found.errors.first().map(|error| format!(" ({error})"));
+                    return Err(Fault(format!(
+                        "this machine trusts nobody{}, so the server's certificate cannot be judged; install \
+                         its certificates of authorities (ca-certificates), or name a file with --ca",
+                        why.unwrap_or_default()
+                    )));
                 }
             }
             Trust::Given(_, given) => {
