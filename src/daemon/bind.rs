@@ -55,6 +55,11 @@ impl BindError {
         BindError { key, address: address.to_string(), error, remedy }
     }
 
+    /// Of a descriptor that the service manager gave.
+    pub(super) fn given(which: String, error: io::Error, remedy: &'static str) -> BindError {
+        BindError { key: Purpose::Clients.key(), address: which, error, remedy }
+    }
+
     /// Of a listener for something else.
     pub(super) fn of(self, purpose: Purpose) -> BindError {
         BindError { key: purpose.key(), ..self }

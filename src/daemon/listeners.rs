@@ -124,7 +124,7 @@ pub(super) struct Prepared {
 /// # Errors
 /// Every address that cannot be had.
 pub(super) fn open(config: &Config) -> Result<Bound, Vec<BindError>> {
-    let given = super::activation::take().map_err(|error| vec![error])?;
+    let given = super::activation::take()?;
     let (mut bound, mut faults) = (Vec::new(), Vec::new());
     for purpose in Purpose::ALL {
         if given.iter().any(|opened| opened.purpose == purpose) {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,6 +107,107 @@ fn who_waits_at_a_given_listener_is_left_to_a_start_that_succeeds() {
         for number in 0..waiting.len() {
             successor.accept().unwrap_or_else(|error| panic!("{number}: {error}"));
         }
+    }
+}
+
+fn named(given: impl Into<OwnedFd>, name: &str) -> Setup {
+    Setup::of_file(&file(&[])).given(given).environment("LISTEN_FDNAMES", name)
+}
+
+/// Each was taken for a listener: ready, healthy, and nothing was ever served.
+#[test]
+fn a_given_descriptor_that_cannot_be_accepted_from_does_not_start_and_names_the_directive() {
+    use socket2::{Domain, Type};
+    let dir = Dir::new();
+    let at = |name: &str| dir.path().join(name);
+    let (tcp, address) = listener();
+    let _client = TcpStream::connect(address).expect("it listens");
+    let accepted = tcp.accept().expect("a connection").0;
+    let (one_end, _other_end) = UnixStream::pair().expect("a pair");
+    let socket = |domain, kind| socket2::Socket::new(domain, kind, None).expect("a socket");
+    let bound = |domain, kind, name: &str| {
+        let socket = socket(domain, kind);
+        match domain {
+            Domain::UNIX => socket.bind(&socket2::SockAddr::unix(at(name)).expect("a path")),
+            _ => socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()),
+        }
+        .expect("it is bound");
+        OwnedFd::from(socket)
+    };
+    let cases = [
+        (OwnedFd::from(accepted), "http", "listen: descriptor 0", "write Accept=no"),
+        (one_end.into(), "", "one connection that has been accepted already", "write Accept=no"),
+        (bound(Domain::IPV4, Type::STREAM, ""), "https", "does not listen", "ListenStream="),
+        (bound(Domain::UNIX, Type::STREAM, "s"), "http", "does not listen", "ListenStream="),
+        (
+            bound(Domain::IPV4, Type::DGRAM, ""),
+            "metrics",
+            "metrics.listen: descriptor 0 of the service manager (\"metrics\"): a datagram socket",
+            "write ListenStream= in place of ListenDatagram=",
+        ),
+        (bound(Domain::UNIX, Type::DGRAM, "d"), "http", "a datagram socket", "ListenDatagram="),
+        (
+            bound(Domain::UNIX, Type::SEQPACKET, "q"),
+            "http",
+            "a socket for sequential packets",
+            "in place of ListenSequentialPacket=",
+        ),
+        (
+            std::fs::File::open("/dev/null").expect("a file").into(),
+            "http",
+            "no stream socket",
+            "write ListenStream=",
+        ),
+    ];
+    for (descriptor, name, what, remedy) in cases {
+        let ended = named(descriptor, name).fails();
+        assert_eq!(ended.status.code(), Some(78), "{what}: {}", ended.log);
+        let line = ended.log.lines().find(|line| line.contains("event=bind_failed"));
+        let line = line.unwrap_or_else(|| panic!("{what}: {}", ended.log));
+        assert!(line.contains(what) && line.contains(remedy), "{what}, {remedy}: {line}");
+        assert!(!ended.log.contains("event=ready"), "{what}: {}", ended.log);
+    }
+}
+
+#[test]
+fn a_given_listener_whose_name_is_nearly_one_of_ours_is_warned_of() {
+    for (name, expected) in [
+        ("tls", Some("write FileDescriptorName=https in the .socket unit")),
+        ("HTTPS", Some("write FileDescriptorName=https in the .socket unit")),
+        ("http", None),
+        ("philote.socket", None),
+    ] {
+        let (listener, address) = listener();
+        let server = named(listener, name).start();
+        assert_eq!(server.addresses(), [address]);
+        server.is_healthy();
+        match expected {
+            Some(expected) => {
+                let line = server.logs(name, |line| line.contains(expected));
+                assert!(line.contains(" WARN ") && line.contains(name), "{line}");
+            }
+            None => {
+                let log = server.stop();
+                assert!(!log.contains("FileDescriptorName"), "{name}: {log}");
+            }
+        }
+    }
+}
+
+/// Later releases store some with the service manager, which gives them to whatever release starts next.
+#[test]
+fn a_stored_descriptor_of_another_release_is_closed_without_a_word() {
+    let (listener, address) = listener();
+    let file: OwnedFd = std::fs::File::open("/dev/null").expect("a file").into();
+    for descriptor in [OwnedFd::from(listener), file] {
+        let server = named(descriptor, "philote-something").start();
+        server.is_healthy();
+        // Those that the configuration asks for, which nothing has replaced.
+        assert!(!server.addresses().contains(&address));
+        let error = TcpStream::connect(address).expect_err("nothing listens there any more");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        let log = server.stop();
+        assert!(!log.contains("philote-something") && !log.contains(" WARN "), "{log}");
     }
 }
 
