@@ -1,140 +1,24 @@
-//! Behind the proxies that people use, with the samples that are shipped: nginx and HAProxy, and fail2ban over the log.
+//! Behind the proxies that people use, with the samples that are shipped: nginx, HAProxy, Caddy and Apache, and fail2ban
+//! over the log.
+
+mod proxy;
+mod restarts;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::support::client::{Client, Event};
 use crate::support::dir::Dir;
-use crate::support::http::{Request, Response, connect, connect_from, free_port, local};
+use crate::support::http::{Request, Response, connect, connect_from};
 use crate::support::server::{Server, Setup, file};
 use crate::support::token::{grant, token};
 use crate::support::tools::require_tool;
 use crate::support::until;
 
+use proxy::{CLIENT, Proxy, apache, caddy, haproxy, nginx, sample, with};
 use rustix::process::Signal;
-
-/// A client of its own address, which no proxy of these tests has.
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
-
-/// A proxy that runs.
-struct Proxy {
-    child: Child,
-    address: SocketAddr,
-    dir: Dir,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Its workers end with it, however that is.
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        let _ = rustix::process::kill_process(pid.expect("a process id"), Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
-impl Proxy {
-    fn start(command: &mut Command, dir: Dir, port: u16) -> Proxy {
-        let said = fs::File::create(dir.path().join("said")).expect("a file");
-        let errors = said.try_clone().expect("the same file");
-        let child = command.stdin(Stdio::null()).stdout(said).stderr(errors).spawn();
-        let proxy = Proxy { child: child.expect("it runs"), address: local(port), dir };
-        until("the proxy listens", || {
-            TcpStream::connect(proxy.address).is_ok() || panic_with(&proxy)
-        });
-        proxy
-    }
-
-    /// Everything that it has logged or said, in whatever file.
-    fn logs(&self) -> String {
-        let files = fs::read_dir(self.dir.path()).expect("its directory").flatten();
-        let text = |path: PathBuf| fs::read(path).unwrap_or_default();
-        let logs = files.map(|file| file.path()).filter(|path| {
-            path.extension().is_some_and(|ending| ending == "log") || path.ends_with("said")
-        });
-        logs.map(|path| String::from_utf8_lossy(&text(path)).into_owned()).collect()
-    }
-
-    fn client(&self, request: &Request) -> Result<Client, Response> {
-        Client::open_on(connect_from(CLIENT, self.address), &request.bytes())
-    }
-
-    fn ask(&self, request: &Request) -> Response {
-        request.send(self.address)
-    }
-}
-
-/// False while it may still come; it does not where the process has ended.
-fn panic_with(proxy: &Proxy) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", proxy.child.id())).unwrap_or_default();
-    assert!(!stat.contains(") Z "), "it has ended: {}", proxy.logs());
-    false
-}
-
-fn sample(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(path);
-    fs::read_to_string(path).expect("the sample")
-}
-
-/// Replaces what must stand there.
-#[track_caller]
-fn with(text: &str, from: &str, to: &str) -> String {
-    assert!(text.contains(from), "no {from:?} in:\n{text}");
-    text.replace(from, to)
-}
-
-/// nginx with the sample: its ports and paths are the test's, and TLS is left out.
-fn nginx(upstream: SocketAddr) -> Option<Proxy> {
-    let nginx = require_tool("nginx", "apt install nginx")?;
-    let dir = Dir::new();
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    let port = free_port();
-    let text = sample("nginx/philote.conf");
-    let text = with(&text, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
-    let text = with(&text, "listen [::]:443 ssl;", "");
-    let text = with(&text, "server 127.0.0.1:6380;", &format!("server {upstream};"));
-    let text = with(&text, "/var/log/nginx/philote.log", &at("philote.log"));
-    let tls = |line: &&str| !line.trim_start().starts_with("ssl_certificate");
-    let text: String = text.lines().filter(tls).map(|line| format!("{line}\n")).collect();
-    dir.write("philote.conf", &text);
-    let own: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {};\n", at(name)))
-        .collect();
-    let main = format!(
-        "daemon off;\npid {};\nerror_log {} info;\nevents {{}}\nhttp {{\naccess_log {};\n{own}include {};\n}}\n",
-        at("pid"),
-        at("error.log"),
-        at("access.log"),
-        at("philote.conf"),
-    );
-    let main = dir.write("nginx.conf", &main);
-    let mut command = Command::new(nginx);
-    command.arg("-c").arg(main).arg("-p").arg(dir.path()).args(["-e", &at("error.log")]);
-    Some(Proxy::start(&mut command, dir, port))
-}
-
-/// HAProxy with Debian's own configuration and the sample behind it: ports, paths, and the time between two probes
-/// are the test's, and TLS is left out. `server` stands in the place of the sample's.
-fn haproxy(server: &str) -> Option<Proxy> {
-    let haproxy = require_tool("haproxy", "apt install haproxy")?;
-    let dir = Dir::new();
-    let port = free_port();
-    let text = sample("haproxy/philote.cfg");
-    let bind = "bind :443 ssl crt /etc/haproxy/philote.pem alpn http/1.1";
-    let text = with(&text, bind, &format!("bind 127.0.0.1:{port}"));
-    let text = with(&text, "    server philote1 127.0.0.1:6380\n", &format!("    {server}\n"));
-    let text = with(&text, "inter 2s", "inter 100ms");
-    let main = "global\n log stdout format raw local0\ndefaults\n log global\n mode http\n option httplog\n \
-                option dontlognull\n timeout connect 5000\n timeout client 50000\n timeout server 50000\n";
-    let [main, text] = [dir.write("haproxy.cfg", main), dir.write("philote.cfg", &text)];
-    let mut command = Command::new(haproxy);
-    command.arg("-db").arg("-f").arg(main).arg("-f").arg(text);
-    let proxy = Proxy::start(&mut command, dir, port);
-    until("the server is up", || proxy.ask(&Request::get("/readyz")).status == 200);
-    Some(proxy)
-}
 
 fn trusting(word: &str) -> Server {
     let listen = format!("127.0.0.1:0{word}");
@@ -218,7 +102,7 @@ fn tells_no_query(proxy: &Proxy, server: Server) {
     let mut said = String::new();
     for request in odd {
         use std::io::{Read, Write};
-        let mut stream = connect(proxy.address);
+        let mut stream = connect(proxy.tunnel.address);
         let _ = stream.write_all(request.as_bytes());
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
@@ -241,8 +125,9 @@ fn tells_no_query(proxy: &Proxy, server: Server) {
 #[test]
 fn nginx_with_the_sample_carries_messages_and_health_and_the_clients_address_and_logs_no_token() {
     let server = trusting("");
-    let Some(proxy) = nginx(server.address()) else { return };
+    let Some(proxy) = nginx(&[server.address()]) else { return };
     carries(&proxy, &server);
+    carries_over_http_2(&proxy, &server);
     let logs = proxy.logs();
     let request = format!("{CLIENT} [");
     carries_much(&proxy, &server);
@@ -254,8 +139,9 @@ fn nginx_with_the_sample_carries_messages_and_health_and_the_clients_address_and
 #[test]
 fn haproxy_with_the_sample_carries_messages_and_health_and_the_clients_address_and_logs_no_token() {
     let server = trusting("");
-    let Some(proxy) = haproxy(&format!("server philote1 {}", server.address())) else { return };
+    let Some(proxy) = haproxy(&[server.address()], "") else { return };
     carries(&proxy, &server);
+    carries_over_http_2(&proxy, &server);
     let logs = proxy.logs();
     carries_much(&proxy, &server);
     assert!(logs.contains(&format!("{CLIENT}:")) && logs.contains(" GET / HTTP/1.1"), "{logs}");
@@ -264,22 +150,77 @@ fn haproxy_with_the_sample_carries_messages_and_health_and_the_clients_address_a
 }
 
 #[test]
+fn caddy_with_the_sample_carries_messages_and_health_and_the_clients_address_and_logs_no_token() {
+    let server = trusting("");
+    let Some(proxy) = caddy(&[server.address()]) else { return };
+    carries(&proxy, &server);
+    carries_over_http_2(&proxy, &server);
+    carries_much(&proxy, &server);
+    tells_no_query(&proxy, server);
+}
+
+#[test]
+fn apache_with_the_sample_carries_messages_and_health_and_the_clients_address_and_logs_no_token() {
+    let server = trusting("");
+    let Some(proxy) = apache(&[server.address()]) else { return };
+    carries(&proxy, &server);
+    carries_over_http_2(&proxy, &server);
+    let logs = proxy.logs();
+    carries_much(&proxy, &server);
+    assert!(
+        logs.contains(&format!("{CLIENT} [")) && logs.contains("\"GET / HTTP/1.1\" 101"),
+        "{logs}"
+    );
+    tells_no_query(&proxy, server);
+}
+
+/// With HTTP/2 in front, in both families: plain requests, and what is published reaches a WebSocket.
+#[track_caller]
+fn carries_over_http_2(proxy: &Proxy, server: &Server) {
+    let Some(curl) = require_tool("curl", "apt install curl") else { return };
+    let mut listener = proxy.client(&Request::upgrade_with(&grant(&["c"], &[]))).expect("admitted");
+    let sender = token(r#"{"api":true,"write":["c"]}"#);
+    for address in proxy.addresses() {
+        let asks = |path: &str, more: &[&str]| {
+            let done = Command::new(&curl)
+                .args(["--silent", "--show-error", "--http2", "--cacert"])
+                .arg(proxy.certificate())
+                .args(["--write-out", " %{http_version} %{http_code}", "--resolve"])
+                .arg(format!("localhost:{}:{}", address.port(), address.ip()))
+                .args(["--header", &format!("Authorization: Bearer {sender}")])
+                .args(more)
+                .arg(format!("https://localhost:{}{path}", address.port()))
+                .output()
+                .expect("it runs");
+            assert!(done.status.success(), "{address}{path}: {done:?}; {}", proxy.logs());
+            String::from_utf8_lossy(&done.stdout).into_owned()
+        };
+        assert!(asks("/readyz", &[]).ends_with(" 2 200"), "{address}");
+        let data = format!("over HTTP/2 to {address}");
+        let body = format!("{{\"channel\":\"c\",\"data\":\"{data}\"}}");
+        let answer =
+            asks("/api/publish", &["--header", "Content-Type: application/json", "--data", &body]);
+        assert!(answer.ends_with(" 2 200"), "{answer}");
+        listener.hears("c", &data);
+    }
+    listener.close();
+    let log = server.log();
+    assert!(!log.contains("event=panic"), "{log}");
+}
+
+#[test]
 fn haproxy_speaks_the_proxy_protocol_of_both_versions_and_its_probes_pass() {
     for words in ["send-proxy check-send-proxy", "send-proxy-v2 check-send-proxy"] {
         assert!(sample("haproxy/philote.cfg").contains("send-proxy-v2 check-send-proxy\n"));
         let server = trusting(" proxy");
-        let Some(proxy) = haproxy(&format!("server philote1 {} {words}", server.address())) else {
-            return;
-        };
+        let Some(proxy) = haproxy(&[server.address()], words) else { return };
         let token = grant(&["c"], &["c"]);
         let request = Request::upgrade(&format!("/?auth={token}"));
-        let stream = connect_from(CLIENT, proxy.address);
-        let client = stream.local_addr().expect("its address").to_string();
-        let mut client = (Client::open_on(stream, &request.bytes()).expect("admitted"), client);
-        was_opened_by(&server, &client.1);
+        let mut listener = proxy.client(&request).expect("admitted");
+        was_opened_by(&server, &proxy.tunnel.last_source().to_string());
         let mut speaker = proxy.client(&request).expect("admitted");
         speaker.publish("c", words);
-        client.0.hears("c", words);
+        listener.hears("c", words);
     }
 }
 
@@ -287,7 +228,7 @@ fn haproxy_speaks_the_proxy_protocol_of_both_versions_and_its_probes_pass() {
 fn haproxy_takes_a_server_that_is_stopped_out_before_its_connections_go() {
     let config = file(&["proxy.trusted = [\"127.0.0.1\"]", "shutdown.delay = \"3s\""]);
     let server = Setup::of_file(&config).start();
-    let Some(proxy) = haproxy(&format!("server philote1 {}", server.address())) else { return };
+    let Some(proxy) = haproxy(&[server.address()], "") else { return };
     let request = Request::upgrade_with(&grant(&["c"], &["c"]));
     let mut listener = proxy.client(&request).expect("admitted");
     let mut speaker = proxy.client(&request).expect("admitted");

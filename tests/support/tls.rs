@@ -1,7 +1,7 @@
 //! Certificates made for a test, and a tunnel that speaks TLS to a server on behalf of clients that do not.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -174,6 +174,41 @@ pub(crate) struct Tunnel {
     agreed: Arc<Mutex<Vec<Agreed>>>,
     /// How each connection ended on the server's side: true where TLS said so.
     ends: Arc<Mutex<Vec<bool>>>,
+    /// From where each connection to the server came.
+    sources: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+/// A client's that trusts these, with these versions of TLS and these protocols under it.
+fn config(
+    trusted: &[&Made],
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for made in trusted {
+        roots.add(made.certificate.clone()).expect("a root");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
+/// A connection to the server, from this address where one is given.
+async fn to_server(server: SocketAddr, source: Option<IpAddr>) -> Option<tokio::net::TcpStream> {
+    let socket = match server {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+    };
+    let socket = socket.ok()?;
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0)).expect("an address of this machine");
+    }
+    socket.connect(server).await.ok()
 }
 
 impl Tunnel {
@@ -187,22 +222,27 @@ impl Tunnel {
         trusted: &[&Made],
         versions: &[&'static SupportedProtocolVersion],
     ) -> Tunnel {
-        let mut roots = RootCertStore::empty();
-        for made in trusted {
-            roots.add(made.certificate.clone()).expect("a root");
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Tunnel::start(server, None, config(trusted, versions, &["h2", "http/1.1"]))
+    }
+
+    /// The same for HTTP/1.1 alone, from this address of our own: a WebSocket to a proxy that speaks HTTP/2 as well.
+    pub(crate) fn of_http_1_from(source: IpAddr, server: SocketAddr, trusted: &[&Made]) -> Tunnel {
+        let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+        Tunnel::start(server, Some(source), config(trusted, &versions, &["http/1.1"]))
+    }
+
+    fn start(server: SocketAddr, source: Option<IpAddr>, config: ClientConfig) -> Tunnel {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("its address");
-        let tunnel = Tunnel { address, agreed: Arc::default(), ends: Arc::default() };
+        let tunnel = Tunnel {
+            address,
+            agreed: Arc::default(),
+            ends: Arc::default(),
+            sources: Arc::default(),
+        };
         let (agreed, ends) = (tunnel.agreed.clone(), tunnel.ends.clone());
+        let sources = tunnel.sources.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
@@ -211,8 +251,12 @@ impl Tunnel {
                 while let Ok((plain, _)) = listener.accept().await {
                     let (connector, agreed, ends) =
                         (connector.clone(), agreed.clone(), ends.clone());
+                    let sources = sources.clone();
                     tokio::spawn(async move {
-                        let passed = pass(plain, server, connector, &agreed).await;
+                        let Some(stream) = to_server(server, source).await else { return };
+                        let own = stream.local_addr().expect("its address");
+                        sources.lock().expect("the sources").push(own);
+                        let passed = pass(plain, stream, connector, &agreed).await;
                         if let Some(in_order) = passed {
                             ends.lock().expect("the ends").push(in_order);
                         }
@@ -221,6 +265,11 @@ impl Tunnel {
             });
         });
         tunnel
+    }
+
+    /// From where the last connection to the server came.
+    pub(crate) fn last_source(&self) -> SocketAddr {
+        *self.sources.lock().expect("the sources").last().expect("a connection")
     }
 
     /// What the last handshake agreed on.
@@ -235,12 +284,11 @@ impl Tunnel {
 
 async fn pass(
     mut plain: tokio::net::TcpStream,
-    server: SocketAddr,
+    stream: tokio::net::TcpStream,
     connector: TlsConnector,
     agreed: &Mutex<Vec<Agreed>>,
 ) -> Option<bool> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let stream = tokio::net::TcpStream::connect(server).await.ok()?;
     let name = ServerName::try_from("localhost").expect("a name");
     let stream = connector.connect(name, stream).await.ok()?;
     {
