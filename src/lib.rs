@@ -22,6 +22,7 @@
 //! | [`config`] | files and environment to a configuration, or to every fault at once; everybody may read it |
 //! | [`counters`] | what a worker counts, for anybody to read |
 //! | [`paths`] | the directories that are built in; everybody may read it |
+//! | [`visible`] | which characters of a stranger's text are shown as they are; everybody may ask it |
 //!
 //! `config`, `auth`, `protocol` and `hub` know no runtime and never await. `hub` holds no socket, no sender
 //! and no clock. Only `connection` touches a socket after its upgrade. Nothing below `daemon` knows of signals
@@ -132,4 +133,5 @@ pub mod http;
 pub mod hub;
 pub mod paths;
 pub mod protocol;
+pub mod visible;
 pub mod worker;

@@ -13,6 +13,7 @@ use super::scalar;
 use super::unit::{show_duration, show_size};
 use super::{AllowedOrigin, Config, ListenAddress, LogOutput, TrustedProxies, TrustedProxy};
 use super::{listen, proxies};
+use crate::visible::is_hidden;
 
 /// What a key holds. Ranges are of what is allowed, both ends in.
 pub(super) enum Field {
@@ -330,7 +331,10 @@ pub(super) fn quote(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if is_hidden(c) => quoted.push_str(&match u32::from(c) {
+                short @ ..=0xffff => format!("\\u{short:04X}"),
+                long => format!("\\U{long:08X}"),
+            }),
             c => quoted.push(c),
         }
     }

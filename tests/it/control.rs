@@ -220,21 +220,22 @@ fn status_tells_what_runs() {
 #[test]
 fn connections_are_listed_and_one_can_be_closed() {
     let steered = Steered::with("");
-    let claims = r#"{"sub":"jane\u001b","read":["a","b"],"write":["c"]}"#;
+    let claims = r#"{"sub":"jane\u001b\u202e","read":["a","b"],"write":["c"]}"#;
     let jane = steered.server.open(&token(claims));
     let mut other = steered.server.subscriber(&["a"]);
     other.round_trip();
     let list = steered.json(&["connections"]);
     let list = list.as_array().expect("an array");
     assert_eq!(list.len(), 2);
-    let found = list.iter().find(|one| one["subject"] == "jane\u{1b}").expect("jane");
+    let found = list.iter().find(|one| one["subject"] == "jane\u{1b}\u{202e}").expect("jane");
     assert_eq!((&found["reads"], &found["writes"]), (&2.into(), &1.into()));
     assert_eq!(found["state"], "open");
     let peer = jane.stream().local_addr().expect("an address").to_string();
     assert_eq!(found["peer"], peer);
     let table = steered.run(&["connections"]);
     assert_eq!(table.out.lines().count(), 3, "{table:?}");
-    assert!(table.out.contains("jane\\u{1b}") && !table.out.contains('\u{1b}'), "{table:?}");
+    let is_shown = table.out.contains("jane\\u{1b}\\u{202e}");
+    assert!(is_shown && !table.out.contains(['\u{1b}', '\u{202e}']), "{table:?}");
 
     let id = found["id"].as_str().expect("an id");
     let closed = steered.run(&["disconnect", id]);
@@ -252,7 +253,7 @@ fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
     let steered = Steered::with("limits.max_connections = 2000");
     let open = |claims: &str| steered.server.open(&token(claims));
     let jane = open(r#"{"sub":"jane","read":["news"],"write":["chat"]}"#);
-    let also = open(r#"{"sub":"jane","read":["new\u001b"]}"#);
+    let also = open(r#"{"sub":"jane","read":["new\u001b\u2028"]}"#);
     let mut john = open(r#"{"sub":"john","read":["news","chat"]}"#);
     let found = |words: &[&str]| {
         let list = steered.json(&[&["connections"], words].concat());
@@ -272,7 +273,7 @@ fn connections_and_channels_are_chosen_and_a_subject_is_closed() {
     let expected = [
         "SUBSCRIBERS  CHANNEL",
         "1            chat",
-        "1            new\\u{1b}",
+        "1            new\\u{1b}\\u{2028}",
         "2            news",
     ];
     assert_eq!(lines, expected);

@@ -202,7 +202,7 @@ fn queue_rows(queues: &[QueueLoad], most: usize) -> Vec<String> {
         let waits = size(queue.queued_bytes as u64);
         let over = if queue.over { "over" } else { "" };
         let subject = queue.subject.as_deref().map(escaped).unwrap_or_default();
-        format!("{waits:>10}  {over:4}  {}  {subject}  {}", queue.peer, queue.id)
+        format!("{waits:>10}  {over:4}  {}  {subject}  {}", escaped(&queue.peer), queue.id)
     };
     queues.iter().take(most).map(row).collect()
 }

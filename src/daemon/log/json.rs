@@ -8,17 +8,20 @@ use serde::ser::SerializeMap;
 
 use super::record::{EVENT, MESSAGE, Record, Value};
 use super::text::time;
+use crate::visible::is_hidden;
 
 /// Appends the line, without its end.
 pub(super) fn render(record: &Record, line: &mut Vec<u8>) {
     let json = serialized(record).expect("text and numbers are JSON");
     for c in json.chars() {
-        // JSON allows DEL and C1 as they are; terminals obey them.
-        let _ = if c.is_control() {
-            write!(line, "\\u{:04x}", u32::from(c))
+        // JSON allows DEL, C1 and format characters as they are; terminals obey them.
+        if is_hidden(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(line, "\\u{unit:04x}");
+            });
         } else {
-            write!(line, "{c}")
-        };
+            let _ = write!(line, "{c}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A record as one line of text for people: `TIME LEVEL MESSAGE event=NAME FIELD=VALUE...`.
 //!
 //! What stands in a value cannot look like another field, another line or a command to a terminal: where
-//! it holds more than plain characters it is quoted, and control characters are written out.
+//! it holds more than plain characters it is quoted, and control and format characters are written out.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -12,6 +12,7 @@ use time::macros::format_description;
 use tracing::Level;
 
 use super::record::{EVENT, Record, Value};
+use crate::visible::is_hidden;
 
 /// RFC 3339 in UTC, to the microsecond.
 const TIME: &[BorrowedFormatItem<'_>] = format_description!(
@@ -69,7 +70,7 @@ impl Line<'_> {
     /// Words of ours, in which a path or an address may stand.
     fn add_escaped(&mut self, text: &str) {
         for c in text.chars() {
-            if c.is_control() {
+            if is_hidden(c) {
                 let _ = write!(self.0, "{}", c.escape_default());
             } else {
                 let _ = write!(self.0, "{c}");
@@ -124,8 +125,9 @@ mod tests {
     #[test]
     fn a_message_keeps_its_quotes_and_loses_its_line_ends() {
         let mut line = Vec::new();
-        Line(&mut line).add_escaped("\"x\": a\nb\u{1b}");
-        assert_eq!(String::from_utf8(line).unwrap(), "\"x\": a\\nb\\u{1b}");
+        Line(&mut line).add_escaped("\"x\": a\nb\u{1b}\u{202e}\u{2028}");
+        let written = String::from_utf8(line).unwrap();
+        assert_eq!(written, "\"x\": a\\nb\\u{1b}\\u{202e}\\u{2028}");
     }
 
     #[test]
