@@ -207,13 +207,15 @@ impl Default for Shutdown {
 pub struct Http {
     /// Bytes of a request's body.
     pub max_body: usize,
+    /// How long a connection may be idle between two requests; None is not at all.
+    pub keep_alive: Option<Duration>,
     /// Whether people are shown a page at `/`, where that is said.
     pub welcome: Option<bool>,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { max_body: 16 << 20, welcome: None }
+        Self { max_body: 16 << 20, keep_alive: Some(Duration::from_secs(75)), welcome: None }
     }
 }
 

@@ -4,8 +4,9 @@
 //! one more; then its place
 //! in the hub, and the answer only when whatever is published from then on reaches it.
 
+use hyper::body::Body;
 use hyper::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::forwarding::Source;
+use super::head::Fault;
 use super::newcomer::Attempt;
 use super::refusal::Refusal;
 use super::rules::Admission;
@@ -34,7 +36,7 @@ pub(super) fn wants_upgrade<B>(request: &Request<B>) -> bool {
 ///
 /// # Errors
 /// Why not.
-pub(super) async fn admit<B>(
+pub(super) async fn admit<B: Body>(
     front: &Front,
     source: Source,
     request: &Request<B>,
@@ -92,7 +94,8 @@ pub(super) async fn admit<B>(
 /// # Errors
 /// Where it has none, or one that does not admit.
 pub(super) fn grants<B>(front: &Front, request: &Request<B>) -> Result<auth::Grants, Refusal> {
-    granted(front, &token::find(request).ok_or(Refusal::NoToken)?)
+    let token = token::find(request).map_err(|what| Refusal::Head(Fault::Malformed(what)))?;
+    granted(front, &token.ok_or(Refusal::NoToken)?)
 }
 
 /// What a token grants.
@@ -107,7 +110,7 @@ pub(super) fn granted(front: &Front, token: &str) -> Result<auth::Grants, Refusa
 }
 
 /// Judges the request's form; the value of `Sec-WebSocket-Accept`.
-fn accept_key<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
+fn accept_key<B: Body>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
     let malformed = |what| Err(Refusal::Malformed(what));
     if request.method() != Method::GET {
@@ -116,8 +119,9 @@ fn accept_key<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
     if request.version() != Version::HTTP_11 {
         return malformed("the version is not HTTP/1.1");
     }
-    if !headers.contains_key(HOST) {
-        return malformed("the header Host is missing");
+    // Bytes behind the head are WebSocket frames only if none of them are a body.
+    if !request.body().is_end_stream() {
+        return malformed("it has a body");
     }
     if !names(headers, UPGRADE, "websocket") {
         return malformed("the header Upgrade does not say websocket");
@@ -125,8 +129,10 @@ fn accept_key<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
     if !names(headers, CONNECTION, "upgrade") {
         return malformed("the header Connection does not say Upgrade");
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
-        return Err(Refusal::NotAnUpgrade);
+    match headers.get(SEC_WEBSOCKET_VERSION) {
+        Some(version) if version.as_bytes() == b"13" => {}
+        Some(_) => return Err(Refusal::WrongVersion),
+        None => return Err(Refusal::NotAnUpgrade),
     }
     match headers.get(SEC_WEBSOCKET_KEY) {
         Some(key) if is_nonce(key.as_bytes()) => {

@@ -8,6 +8,7 @@
 //! - [`rules`]: what handshakes go by, replaced as a whole. `token`: where a request's token is.
 //!   [`forwarding`]: whom it comes from. `origin`: whether it may come from there. `refusal`: every other answer
 //!   than 101.
+//! - `head`: what every request's head has to satisfy. `request_socket`: a socket as requests are read from it.
 //! - [`pending`]: how many sockets may wait here; `eviction`: which of them goes first.
 //! - `crowd`: whether a proxy is in front that nobody told us of.
 //!
@@ -27,6 +28,7 @@ pub mod forwarding;
 pub mod front;
 mod handshake;
 pub mod handshake_rate;
+pub mod head;
 pub mod health;
 pub mod inquiry;
 mod newcomer;
@@ -35,6 +37,7 @@ pub mod pending;
 mod plain;
 pub(crate) mod proxy_header;
 mod refusal;
+mod request_socket;
 pub mod routes;
 pub mod rules;
 mod token;
@@ -49,10 +52,11 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
@@ -65,9 +69,9 @@ pub use front::Front;
 pub use newcomer::Newcomer;
 use newcomer::{Attempt, Greeted};
 use pending::Pending;
+use refusal::Refusal;
+use request_socket::{Progress, RequestSocket};
 
-/// How long a connection that has had an answer may wait before it asks again.
-const IDLE: Duration = Duration::from_secs(15);
 /// How long a peer that was answered early may go on sending.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a plain request may take that is being answered; whoever answers has shorter bounds of its own.
@@ -90,10 +94,7 @@ struct Visit {
     pending: Rc<Pending>,
     /// Whether its next handshake has been counted as an attempt.
     attempt: Cell<Attempt>,
-    /// When the socket is closed unless something happens.
-    until: Cell<Instant>,
-    /// Requests answered.
-    answered: Cell<u32>,
+    progress: Rc<Progress>,
 }
 
 /// Serves one accepted socket, until it is a WebSocket connection, or closed, or others need its place.
@@ -114,13 +115,13 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
     let Greeted { socket, peer, attempt } = greeted;
     socket.prepare(rules.user_timeout);
     pending.identify(peer, rules.network_of(peer));
+    let progress = Rc::new(Progress::new(deadline, rules.handshake_timeout));
     let visit = Rc::new(Visit {
         peer,
         pending,
         upgrade: RefCell::new(None),
         attempt: Cell::new(attempt),
-        until: Cell::new(deadline),
-        answered: Cell::new(0),
+        progress: progress.clone(),
         front,
     });
     let service = {
@@ -133,26 +134,35 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
     let mut connection = http1::Builder::new()
         .max_buf_size(rules.max_head_size)
         .max_headers(MAX_HEADERS)
-        .auto_date_header(false)
         .half_close(false)
-        .serve_connection(TokioIo::new(socket), service);
-    let mut timer = Box::pin(tokio::time::sleep_until(visit.until.get()));
+        .serve_connection(
+            TokioIo::new(RequestSocket::new(socket, progress.clone(), rules.max_head_size)),
+            service,
+        );
+    let mut timer = Box::pin(tokio::time::sleep_until(progress.until()));
     let ended = poll_fn(|cx| {
-        if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
-            return Poll::Ready(match done {
-                Ok(()) => End::Done,
-                Err(error) if error.is_parse() => End::Unreadable,
-                Err(_) => End::Failed,
-            });
-        }
         loop {
+            if let Poll::Ready(done) = connection.poll_without_shutdown(cx) {
+                return Poll::Ready(match done {
+                    Ok(()) => End::Done,
+                    Err(error) if error.is_parse() => End::Unreadable,
+                    Err(_) => End::Failed,
+                });
+            }
+            // What it waits for now may have less time than what it waited for before.
+            if progress.until() < timer.deadline() {
+                timer.as_mut().reset(progress.until());
+            }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if visit.until.get() <= Instant::now() {
-                return Poll::Ready(End::TimedOut);
+            if progress.until() <= Instant::now() {
+                if !progress.looks_once_more() {
+                    return Poll::Ready(End::TimedOut);
+                }
+            } else {
+                timer.as_mut().reset(progress.until());
             }
-            timer.as_mut().reset(visit.until.get());
         }
     })
     .await;
@@ -163,7 +173,7 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
         End::Unreadable => visit.front.note_refused(peer, refusal::MALFORMED_NAME),
         End::Done => {
             let parts = connection.into_parts();
-            let socket = parts.io.into_inner();
+            let socket = parts.io.into_inner().into_inner();
             if let Some(Upgrade { reservation, identity }) = upgrade {
                 let connection = reservation.attach(identity, socket, &parts.read_buf);
                 visit.front.look_again_at(&connection);
@@ -172,11 +182,13 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
             }
         }
         End::TimedOut => {
-            // Only who has had no answer yet is owed one; a kept-alive connection just ends.
-            if visit.answered.get() == 0 {
-                let mut socket = connection.into_parts().io.into_inner();
+            let mut socket = connection.into_parts().io.into_inner().into_inner();
+            if progress.owes_an_answer() {
                 newcomer::say(&mut socket, refusal::TIMED_OUT).await;
                 visit.front.note_refused(peer, refusal::TIMED_OUT_NAME);
+            } else {
+                // A request that crosses our end on its way is not answered with a reset.
+                linger(socket).await;
             }
         }
     }
@@ -217,10 +229,17 @@ enum End {
     TimedOut,
 }
 
-async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
+async fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
     visit.pending.set_activity(Activity::Answering);
-    let source = visit.front.rules().forwarding.source(visit.peer, request.headers());
-    let answer = if handshake::wants_upgrade(&request) {
+    let rules = visit.front.rules();
+    let source = rules.forwarding.source(visit.peer, request.headers());
+    let is_handshake = handshake::wants_upgrade(&request);
+    let judged = head::judge(&mut request, rules.max_head_size);
+    let mut answer = if let Err(fault) = judged {
+        let refusal = Refusal::of_head(fault, is_handshake);
+        visit.front.note_refused(source.client, refusal.name());
+        if is_handshake { refusal.answer() } else { refusal.fault() }
+    } else if is_handshake {
         let attempt = visit.attempt.replace(Attempt::New);
         match handshake::admit(&visit.front, source, &request, attempt).await {
             Ok((answer, upgrade)) => {
@@ -233,12 +252,16 @@ async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
             }
         }
     } else {
-        visit.until.set(Instant::now() + ANSWERING);
+        visit.progress.answer_until(Instant::now() + ANSWERING);
         let _under_way = UnderWay::new(&visit.front);
         plain::answer(&visit.front, source, request).await
     };
-    visit.answered.set(visit.answered.get() + 1);
-    visit.until.set(Instant::now() + IDLE);
+    // Read anew: a reload holds for each socket from its next answer on.
+    let keep_alive = visit.front.rules().keep_alive;
+    if keep_alive.is_none() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    visit.progress.idle_until(Instant::now() + keep_alive.unwrap_or(LINGER));
     // An answer that is still being written counts as idle, too: the peer may take as long as it likes to read it.
     visit.pending.set_activity(Activity::Idle);
     answer

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
@@ -195,8 +195,9 @@ impl Patience {
     }
 }
 
-/// Says something as the last word on a socket whose peer may have said much that nobody has read.
-pub(super) async fn say(socket: &mut Socket, words: &[u8]) {
+/// Sends an answer, with the time of day, as the last one on a socket whose peer may have sent much that nobody has
+/// read.
+pub(super) async fn say(socket: &mut Socket, answer: &[u8]) {
     // Bytes that are unread when a socket is closed make the kernel take back what was written.
     let mut left = UNREAD;
     let mut bytes = [0; 1024];
@@ -206,9 +207,16 @@ pub(super) async fn say(socket: &mut Socket, words: &[u8]) {
         left = left.saturating_sub(count);
     }
     let said = async {
-        socket.write_all(words).await?;
+        socket.write_all(&dated(answer)).await?;
         socket.shutdown().await
     };
     // Whoever does not take it has had the chance.
     let _ = timeout(LAST_WORDS, said).await;
+}
+
+/// The same answer with the header `Date` (RFC 9110, 6.6.1) behind its status line.
+fn dated(answer: &[u8]) -> Vec<u8> {
+    let end = answer.windows(2).position(|two| two == b"\r\n").map_or(0, |at| at + 2);
+    let date = format!("date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
+    [&answer[..end], date.as_bytes(), &answer[end..]].concat()
 }

@@ -7,6 +7,7 @@ use hyper::header::{
 };
 
 use super::answer::{self, Answer, text};
+use super::head::Fault;
 use crate::auth::AuthError;
 
 /// What a handshake is told that has run out of time; hyper itself would say nothing.
@@ -43,9 +44,15 @@ pub(super) enum Refusal {
     /// No WebSocket handshake: what, is said.
     #[error("malformed WebSocket handshake: {0}")]
     Malformed(&'static str),
+    /// No request that can be read in one way alone.
+    #[error("{0}")]
+    Head(Fault),
     /// Not a WebSocket handshake at all, where one is expected.
     #[error("this is a WebSocket server: ask for an upgrade to websocket, version 13")]
     NotAnUpgrade,
+    /// A handshake for another version of the protocol.
+    #[error("this is a WebSocket server: ask for an upgrade to websocket, version 13")]
+    WrongVersion,
     /// No token anywhere.
     #[error("no token: send it as Authorization: Bearer TOKEN, or as ?auth=TOKEN")]
     NoToken,
@@ -84,11 +91,22 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// The one for a head that is at fault.
+    pub(super) fn of_head(fault: Fault, is_handshake: bool) -> Refusal {
+        match fault {
+            Fault::Malformed(what) if is_handshake => Refusal::Malformed(what),
+            fault => Refusal::Head(fault),
+        }
+    }
+
     /// The HTTP status.
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
-            Refusal::NotAnUpgrade => StatusCode::UPGRADE_REQUIRED,
+            // Not 426, which is for a client that speaks WebSocket: behind a proxy it would carry `Upgrade` into
+            // HTTP/2, where that header is forbidden (RFC 9113, 8.2.2).
+            Refusal::Malformed(_) | Refusal::NotAnUpgrade => StatusCode::BAD_REQUEST,
+            Refusal::Head(fault) => fault.status(),
+            Refusal::WrongVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::NoToken | Refusal::NoHeader => StatusCode::UNAUTHORIZED,
             Refusal::Token(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
@@ -107,8 +125,8 @@ impl Refusal {
     /// A stable name.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Refusal::Malformed(_) => MALFORMED_NAME,
-            Refusal::NotAnUpgrade => "not_an_upgrade",
+            Refusal::Malformed(_) | Refusal::Head(_) => MALFORMED_NAME,
+            Refusal::NotAnUpgrade | Refusal::WrongVersion => "not_an_upgrade",
             Refusal::NoToken | Refusal::NoHeader => "no_token",
             Refusal::Token(error) => error.name(),
             Refusal::Origin => "origin",
@@ -145,6 +163,8 @@ impl Refusal {
             StatusCode::UPGRADE_REQUIRED => {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                // RFC 9110, 7.8: whoever sends `Upgrade` names it in `Connection`.
+                headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             }
             _ => {}
         }
@@ -166,8 +186,11 @@ mod tests {
         let token = |error| Some(Refusal::Token(error));
         let Some(refusal) = refusal else { return Some(Refusal::Malformed("x")) };
         match refusal {
-            Refusal::Malformed(_) => Some(Refusal::NotAnUpgrade),
-            Refusal::NotAnUpgrade => Some(Refusal::NoToken),
+            Refusal::Malformed(_) => Some(Refusal::Head(Fault::Malformed("x"))),
+            Refusal::Head(Fault::Malformed(_)) => Some(Refusal::Head(Fault::TooLong)),
+            Refusal::Head(Fault::TooLong) => Some(Refusal::NotAnUpgrade),
+            Refusal::NotAnUpgrade => Some(Refusal::WrongVersion),
+            Refusal::WrongVersion => Some(Refusal::NoToken),
             Refusal::NoToken => Some(Refusal::NoHeader),
             Refusal::NoHeader => token(Malformed),
             Refusal::Token(Malformed) => token(Algorithm),

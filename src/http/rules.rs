@@ -57,6 +57,8 @@ pub struct Rules {
     pub max_head_size: usize,
     /// The most bytes of a request's body.
     pub max_body: usize,
+    /// How long a connection of HTTP may be idle between two requests; None ends it with each answer.
+    pub keep_alive: Option<Duration>,
     /// From accept to the 101.
     pub handshake_timeout: Duration,
     /// How long a peer's TCP may take nothing of ours: `ping_interval` + `pong_timeout`.
@@ -102,6 +104,7 @@ impl From<&Config> for Rules {
                 .and_then(|rate| NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX))),
             max_head_size: config.limits.max_head_size,
             max_body: config.http.max_body,
+            keep_alive: config.http.keep_alive,
             handshake_timeout: config.websocket.handshake_timeout,
             user_timeout: config
                 .websocket

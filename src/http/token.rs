@@ -7,13 +7,21 @@ use hyper::{HeaderMap, Request};
 
 /// The token of a request, if it has one: `Authorization: Bearer TOKEN`, `Authorization: TOKEN`, then
 /// `?auth=TOKEN`, percent-decoded. A header that is empty or of another scheme falls through to the query.
-pub(super) fn find<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
+///
+/// # Errors
+/// What is wrong, if the query has two tokens.
+pub(super) fn find<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static str> {
     if let Some(token) = in_headers(request.headers()) {
-        return Some(Cow::Borrowed(token));
+        return Ok(Some(Cow::Borrowed(token)));
     }
-    form_urlencoded::parse(request.uri().query()?.as_bytes())
-        .find(|(name, value)| name == "auth" && !value.is_empty())
-        .map(|(_, value)| value)
+    let query = request.uri().query().unwrap_or_default();
+    let mut tokens = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, value)| name == "auth" && !value.is_empty())
+        .map(|(_, value)| value);
+    match (tokens.next(), tokens.next()) {
+        (_, Some(_)) => Err("auth stands twice in the query"),
+        (token, None) => Ok(token),
+    }
 }
 
 /// The token in the headers alone: a query ends up in logs, and lets the page of somebody else make the request.
@@ -59,7 +67,18 @@ mod tests {
                 request = request.header(AUTHORIZATION, header);
             }
             let request = request.body(()).expect("a request");
-            assert_eq!(find(&request).as_deref(), token, "{header:?} {uri}");
+            let found = find(&request).expect("one token at most");
+            assert_eq!(found.as_deref(), token, "{header:?} {uri}");
         }
+    }
+    #[test]
+    fn two_tokens_in_the_query_are_none() {
+        let request = |uri| Request::builder().uri(uri).body(()).expect("a request");
+        for uri in ["/?auth=a&auth=b", "/?auth=a&auth=a", "/?auth=&auth=a&x=1&%61uth=b"] {
+            assert!(find(&request(uri)).is_err(), "{uri}");
+        }
+        let mut request = request("/?auth=a&auth=b");
+        request.headers_mut().insert(AUTHORIZATION, "Bearer c".parse().expect("a value"));
+        assert_eq!(find(&request), Ok(Some("c".into())), "the header goes before the query");
     }
 }

@@ -40,6 +40,7 @@ mod rates;
 mod readme;
 mod refusals;
 mod reload;
+mod requests;
 mod second_opinion;
 mod secrets;
 mod tls;

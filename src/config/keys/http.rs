@@ -1,5 +1,6 @@
 //! Owns the keys of the section `http`.
 
+use super::{SHORTEST, up_to_minutes};
 use crate::config::field::Field;
 use crate::config::key::{Key, Reload, Unset};
 use crate::config::lens::lens;
@@ -14,6 +15,18 @@ pub(super) static KEYS: &[Key] = &[
         reload: Reload::AtOnce,
         doc: "The body of a request, such as a batch of messages to publish; a larger one is answered \
               413.",
+    },
+    Key {
+        path: "http.keep_alive",
+        other_variables: &[],
+        // nginx keeps idle connections to a server for 60 s, Caddy for 2 min, Go's client for 90 s; nginx itself
+        // keeps its clients' for 75 s.
+        field: Field::OptionalDuration(lens!(http.keep_alive), up_to_minutes(SHORTEST, 60)),
+        unset: Unset::Fixed,
+        reload: Reload::AtOnce,
+        doc: "How long a connection may be idle between two requests; longer than the proxies in front \
+              keep theirs, or now and then a request meets its end. \"off\" ends each connection with its \
+              answer. After a reload it holds for each connection from its next answer on.",
     },
     Key {
         path: "http.welcome",

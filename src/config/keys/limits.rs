@@ -53,7 +53,7 @@ pub(super) static KEYS: &[Key] = &[
         field: Field::Size(lens!(limits.max_head_size), 8 << 10..=1 << 20),
         unset: Unset::Fixed,
         reload: Reload::NewConnections,
-        doc: "A request's line and headers together. The token stands there, so this bounds how \
+        doc: "A request's line and headers together; a longer head, or more than 100 headers, is answered 431. The token stands there, so this bounds how \
               many channels one can name.",
     },
     Key {

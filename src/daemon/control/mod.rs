@@ -126,7 +126,6 @@ async fn talk(stream: UnixStream, caller: Caller, patience: Duration) {
             .max_buf_size(HEAD)
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
-            .auto_date_header(false)
             .serve_connection(TokioIo::new(stream), service)
     );
     // Its faults are the caller's, who sees them.

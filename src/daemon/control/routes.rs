@@ -15,7 +15,7 @@ use crate::daemon::metrics::Metrics;
 use crate::http::answer::{Answer, fault, json};
 use crate::http::inquiry::{Errand, Everyone};
 use crate::http::routes::{self, Route};
-use crate::http::{api, health};
+use crate::http::{api, head, health};
 
 /// Who asks, and who answers.
 pub(super) struct Caller {
@@ -118,7 +118,10 @@ impl Caller {
 }
 
 /// Answers a request.
-pub(super) async fn answer(caller: &Caller, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(caller: &Caller, mut request: Request<Incoming>) -> Answer {
+    if let Err(fault) = head::judge(&mut request, super::HEAD) {
+        return fault.answer();
+    }
     let path = request.uri().path().to_owned();
     match routes::find_in_both(ROUTES, (api::ROUTES, Action::Api), request.method(), &path) {
         Ok((action, segment)) => {

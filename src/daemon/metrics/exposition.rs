@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use super::Metrics;
 use crate::connection::socket::{AcceptedSocket, Socket};
 use crate::http::answer::Answer;
-use crate::http::health;
 use crate::http::routes::{self, Route};
+use crate::http::{head, health};
 
 /// Readers at once; more wait to be accepted. A handful is much: two servers that scrape, and a curl.
 const READERS: usize = 32;
@@ -68,15 +68,17 @@ impl Exposition {
 }
 
 async fn talk(socket: Socket, metrics: Arc<Metrics>) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let answer = answer(&metrics, &request);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let answer = match head::judge(&mut request, HEAD) {
+            Ok(()) => answer(&metrics, &request),
+            Err(fault) => fault.answer(),
+        };
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(HEAD)
         .timer(TokioTimer::new())
-        .auto_date_header(false)
         .serve_connection(TokioIo::new(socket), service);
     // Its faults are the reader's, who sees them.
     let _ = timeout(PATIENCE, connection).await;
