@@ -55,28 +55,32 @@ pub(super) fn read_toml(
     let Some(text) = utf8(&path, &content, report) else { return Layer::default() };
     let given = document::read(&path, text, report);
     let world_readable = content.mode & 0o004 != 0;
-    Layer { given, port: None, path: Some(path), world_readable }
+    Layer { given, port: None, path: Some(path), text: content.bytes.into(), world_readable }
 }
 
-/// The variables of the env file, and its permission bits.
+/// The variables of the env file, and the layer that they make.
 pub(super) fn read_env(
     sources: &dyn Sources,
     options: &LoadOptions,
     report: &mut Report,
-) -> (Vec<Variable>, u32) {
-    let Some(file) = &options.env_file else { return (Vec::new(), 0) };
+) -> (Vec<Variable>, Layer) {
+    let Some(file) = &options.env_file else { return Default::default() };
     match sources.read(&file.path, FILE_LIMIT) {
         Ok(content) => {
             let path: Arc<Path> = file.path.as_path().into();
             let variables = utf8(&path, &content, report)
                 .map(|text| env_file::read(&path, text, report))
                 .unwrap_or_default();
-            (variables, content.mode)
+            let mut layer = environment::layer(&variables, true, report);
+            layer.world_readable = content.mode & 0o004 != 0;
+            layer.path = Some(path);
+            layer.text = content.bytes.into();
+            (variables, layer)
         }
-        Err(ReadError::Absent) if file.optional => (Vec::new(), 0),
+        Err(ReadError::Absent) if file.optional => Default::default(),
         Err(error) => {
             tell_unread(&file.path, &Origin::whole(&file.path), &error, report);
-            (Vec::new(), 0)
+            Default::default()
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Secret;
 use super::key::Key;
 use super::node::Node;
 
@@ -20,6 +21,8 @@ pub(super) struct Layer {
     pub(super) port: Option<Node>,
     /// The file that it was read from, where there is one.
     pub(super) path: Option<Arc<Path>>,
+    /// The text of that file.
+    pub(super) text: Secret,
     /// Whether everybody can read that file.
     pub(super) world_readable: bool,
 }

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::cut::FilesRead;
 use super::environment::{self, Variable};
 use super::fault::{Fault, Faults, Warning};
 use super::overridden::Overridden;
@@ -12,7 +13,7 @@ use super::report::Report;
 use super::rules::{self, Origins};
 use super::settings::{self, Setting};
 use super::sources::Sources;
-use super::{Config, MOST_WORKERS, files, memory, public_keys, secrets, tls};
+use super::{Config, MOST_WORKERS, files, memory, missing_key, public_keys, secrets, tls};
 use crate::paths;
 
 /// What the arguments say about the configuration.
@@ -54,20 +55,42 @@ pub struct Loaded {
     /// The TOML file, where one was read.
     pub path: Option<PathBuf>,
     pub(super) overridden: Overridden,
+    pub(super) files: FilesRead,
 }
 
-/// Reads the configuration.
+/// What a configuration is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Start,
+    Reload,
+}
+
+/// Reads the configuration as a start takes it.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once. A file that cannot be read is never taken for one
 /// that is absent.
 pub fn load(sources: &dyn Sources, options: &LoadOptions) -> Result<Loaded, Faults> {
+    load_for(Purpose::Start, sources, options)
+}
+
+/// Reads the configuration as a reload takes it: like a start, except that with `auth.allow_empty_secret` a missing key
+/// is a warning. What else a reload refuses depends on what is in force, see [`super::refused_by_reload`].
+///
+/// # Errors
+/// Like those of [`load`].
+pub fn load_for_reload(sources: &dyn Sources, options: &LoadOptions) -> Result<Loaded, Faults> {
+    load_for(Purpose::Reload, sources, options)
+}
+
+fn load_for(
+    purpose: Purpose,
+    sources: &dyn Sources,
+    options: &LoadOptions,
+) -> Result<Loaded, Faults> {
     let mut report = Report::default();
     let process = environment::of_process(sources.environment());
-    let (env_variables, env_mode) = files::read_env(sources, options, &mut report);
-    let mut env_layer = environment::layer(&env_variables, true, &mut report);
-    env_layer.path = options.env_file.as_ref().map(|file| file.path.as_path().into());
-    env_layer.world_readable = env_mode & 0o004 != 0;
+    let (env_variables, env_layer) = files::read_env(sources, options, &mut report);
     let process_layer = environment::layer(&process, false, &mut report);
     let named = files::named(options, &process, &env_variables);
     let file_layer = files::read_toml(sources, named, &mut report);
@@ -97,13 +120,24 @@ pub fn load(sources: &dyn Sources, options: &LoadOptions) -> Result<Loaded, Faul
     // What else is wrong with listeners and secrets cannot be told from half of them.
     let complete = !report.faults.iter().any(is_about_access);
     rules::check(&config, &origins, complete, &mut report);
+    // A key may stand where something else is wrong.
+    let is_right = !report.has_faults();
+    match missing_key::fault(&layers, &[&process, &env_variables]).filter(|_| is_right) {
+        Some(fault) if purpose == Purpose::Reload && config.auth.allow_empty_secret => {
+            let text = format!("a start would fail now: {}", fault.text);
+            report.warn(&fault.origin, fault.key.as_deref(), text);
+        }
+        Some(fault) => report.faults.push(fault),
+        None => {}
+    }
 
     if !report.faults.is_empty() {
         return Err(Faults(report.into_sorted()));
     }
     let settings = settings::of(&config, &origins, &secrets);
     let overridden = Overridden::of(&layers);
-    Ok(Loaded { config, settings, warnings: report.warnings, path, overridden })
+    let files = FilesRead::of(&layers);
+    Ok(Loaded { config, settings, warnings: report.warnings, path, overridden, files })
 }
 
 fn is_about_access(fault: &Fault) -> bool {

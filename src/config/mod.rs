@@ -7,10 +7,12 @@
 //!
 //! The walk of a load: `files` reads the TOML file and the env file, `document` and `environment`
 //! turn them and the variables into layers of nodes, each key's `Field` reads its node into the
-//! configuration, lowest layer first, `public_keys`, `secrets` and `rules` judge what no key can tell alone.
+//! configuration, lowest layer first, `public_keys`, `secrets`, `rules` and `missing_key` judge what no key can tell
+//! alone. What a reload must not take although it is well formed, `cut` says.
 
 mod allowed_origin;
 mod auth;
+mod cut;
 mod diff;
 mod document;
 mod effective;
@@ -27,6 +29,7 @@ mod lens;
 mod listen;
 mod load;
 mod memory;
+mod missing_key;
 mod node;
 mod overridden;
 mod pem_file;
@@ -51,12 +54,13 @@ mod tests;
 
 pub use allowed_origin::AllowedOrigin;
 pub use auth::{Auth, OnWithdrawal};
+pub use cut::refused_by_reload;
 pub use diff::{Change, diff};
 pub use effective::{Config, MOST_WORKERS};
 pub use fault::{Fault, Faults, Origin, Position, Warning};
 pub use key::Reload;
 pub use listen::{DEFAULT_PORT, ListenAddress, Preamble};
-pub use load::{EnvFile, LoadOptions, Loaded, load};
+pub use load::{EnvFile, LoadOptions, Loaded, load, load_for_reload};
 pub use memory::available as available_memory;
 pub use overridden::reload_warnings;
 pub(crate) use pem_file::certificates;

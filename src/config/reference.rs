@@ -3,6 +3,7 @@
 
 use super::key::{Key, Reload, Unset};
 use super::keys::{self, SECTIONS, TOP};
+use super::secrets::SECRET;
 
 /// What there is to say of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +40,13 @@ pub fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
     SECTIONS.iter().map(|section| (section.name, section.doc))
 }
 
-/// The text of `config.example.toml`: every key, commented out, with its default.
+/// The text of `config.example.toml`: every key, commented out, with its default. Only the empty secret is not
+/// commented out, since a file has to say that none is meant.
 pub fn example() -> String {
     let mut text = String::new();
     paragraph(
         &mut text,
-        "The configuration of philote: every key, commented out, with its default or, where \
+        "The configuration of philote: every key, commented out but for the empty secret, with its default or, where \
          that depends on the machine, an example. Times are \
          \"500ms\", \"25s\", \"2m\" or \"1h\", sizes \"64KiB\" or \"1MiB\" (a bare number is \
          bytes). Where something can be switched off, the value is \"off\".",
@@ -79,7 +81,8 @@ fn example_of(text: &mut String, key: &Key) {
     if !key.other_variables.is_empty() {
         paragraph(text, &format!("Variable: also {}.", key.other_variables.join(", ")));
     }
-    text.push_str(&format!("#{} = {}\n", key.split().1, key.example()));
+    let hash = if key.path == SECRET { "" } else { "#" };
+    text.push_str(&format!("{hash}{} = {}\n", key.split().1, key.example()));
 }
 
 /// Comment lines of at most 90 characters.

@@ -18,10 +18,10 @@ const MOST_PREVIOUS: usize = 4;
 /// RFC 7518, section 3.2: a key of the size of the hash output or larger, here SHA-256's.
 const SHORTEST: usize = 32;
 
-const SECRET: &str = "auth.secret";
-const SECRET_FILE: &str = "auth.secret_file";
-const PREVIOUS: &str = "auth.previous_secrets";
-const PREVIOUS_FILES: &str = "auth.previous_secret_files";
+pub(super) const SECRET: &str = "auth.secret";
+pub(super) const SECRET_FILE: &str = "auth.secret_file";
+pub(super) const PREVIOUS: &str = "auth.previous_secrets";
+pub(super) const PREVIOUS_FILES: &str = "auth.previous_secret_files";
 
 /// Puts the secrets of the highest layer that has any into the configuration, which already has the
 /// public keys, and says whether the empty secret is allowed. `secret` and `secret_file` are one setting, and so are

@@ -10,8 +10,8 @@ use super::listeners::{NO_CERTIFICATE, Purpose};
 use super::preconditions;
 use super::server::Server;
 use crate::config::{
-    Change, Config, Loaded, OnWithdrawal, RealSources, Reload, diff, load, reload_warnings,
-    show_duration,
+    Change, Config, Fault, Loaded, OnWithdrawal, RealSources, Reload, diff, load_for_reload,
+    refused_by_reload, reload_warnings, show_duration,
 };
 use crate::connection::Settings;
 use crate::http::rules::Rules;
@@ -141,8 +141,13 @@ impl Server {
     }
 
     fn candidate(&self) -> Result<Candidate, Vec<String>> {
-        let loaded = load(&RealSources, &self.options.load)
-            .map_err(|faults| faults.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let lines = |faults: &[Fault]| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let loaded =
+            load_for_reload(&RealSources, &self.options.load).map_err(|faults| lines(&faults.0))?;
+        let refused = refused_by_reload(&self.loaded, &loaded);
+        if !refused.is_empty() {
+            return Err(lines(&refused));
+        }
         let old = &self.loaded.config;
         let auth = &loaded.config.auth;
         if auth.accepts_empty_key()

@@ -55,7 +55,9 @@ def launchd(philote):
         assert plist[limits]["NumberOfFiles"] >= 65536
     assert plist["HardResourceLimits"]["Core"] == 0
     config = tomllib.loads((LAUNCHD / "config.toml").read_text())
-    with tempfile.NamedTemporaryFile() as defaults:
+    with tempfile.NamedTemporaryFile("w") as defaults:
+        defaults.write('auth.secret = ""\n')
+        defaults.flush()
         default = effective(philote, "shutdown.drain_timeout", "--config", defaults.name)
     drain = config["shutdown"].get("drain_timeout", default)
     assert plist["ExitTimeOut"] > seconds(drain), drain

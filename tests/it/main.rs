@@ -13,6 +13,7 @@ mod check;
 mod clock;
 mod closing;
 mod control;
+mod cut;
 mod deliveries;
 mod drain;
 mod families;

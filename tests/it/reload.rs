@@ -760,7 +760,7 @@ fn a_unix_listener_can_move_and_change_its_mode() {
 #[test]
 fn the_default_listener_does_not_move_when_a_secret_is_set() {
     let port = free_port().to_string();
-    let server = Setup::of_file("").environment("PORT", &port).start();
+    let server = Setup::of_file("auth.secret = \"\"\n").environment("PORT", &port).start();
     let before = server.addresses().to_vec();
     assert!(before.iter().all(|address| address.ip().is_loopback()), "{before:?}");
     let mut old = server.open(&signed("HS256", r#"{"read":["c"]}"#, ""));

@@ -103,12 +103,12 @@ impl Setup {
     /// What `config` says, and no variable beside it: the environment outranks the file, so what a
     /// reload is to change must stand there. `listen` and `auth` are its own to set.
     pub(crate) fn of_file(config: &str) -> Setup {
-        Setup { file_alone: true, ..Setup::new(config).without_secret() }
+        Setup { file_alone: true, secret: None, ..Setup::new(config) }
     }
 
-    /// Nothing configured as a key at all: the empty secret is in force.
+    /// No key is configured, and the environment says that none is meant: the empty secret is in force.
     pub(crate) fn without_secret(mut self) -> Setup {
-        self.secret = None;
+        self.secret = Some(String::new());
         self
     }
 

@@ -13,7 +13,9 @@ pub(super) static KEYS: &[Key] = &[
         unset: Unset::Fixed,
         reload: Reload::AtOnce,
         doc: "The secret that tokens are signed with, 32 bytes or more. While it is empty anyone \
-              can sign. Better kept in a file of its own, see secret_file; only one of both.",
+              can sign. Better kept in a file of its own, see secret_file; only one of both. Where there is \
+              a configuration file or an environment file and no key is set anywhere, philote does not start, since \
+              the file may have been cut: write \"\" here, or set SECRET to nothing, if no secret is meant.",
     },
     Key {
         path: "auth.secret_file",

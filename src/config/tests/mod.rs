@@ -1,10 +1,12 @@
 //! What holds of the configuration as a whole: from text, through [`load`], to values, faults and
 //! warnings. [`Fake`] stands for the world.
 
+mod cut;
 mod diff;
 mod faults;
 mod layers;
 mod listeners;
+mod missing_key;
 mod public_keys;
 mod random;
 mod reference;
@@ -29,11 +31,19 @@ struct Fake {
     environment: Vec<(OsString, OsString)>,
     memory: Option<u64>,
     threads: Option<NonZeroUsize>,
+    /// Whether the environment leaves open if a secret is meant. Most tests are about something else, and say that
+    /// none is.
+    leaves_secret_open: bool,
 }
 
 impl Fake {
     fn new() -> Self {
         Self::default()
+    }
+
+    /// One whose environment says nothing of a secret.
+    fn silent() -> Self {
+        Self { leaves_secret_open: true, ..Self::default() }
     }
 
     fn toml(self, text: impl AsRef<[u8]>) -> Self {
@@ -72,9 +82,18 @@ impl Fake {
     }
 
     fn load(&self) -> Result<Loaded, Faults> {
-        let file = self.files.contains_key(Path::new(ENV));
-        let env_file = file.then(|| EnvFile { path: ENV.into(), optional: false });
-        load(self, &LoadOptions { config: None, env_file })
+        load(self, &self.options())
+    }
+
+    /// As a reload reads it.
+    fn reload(&self) -> Result<Loaded, Faults> {
+        load_for_reload(self, &self.options())
+    }
+
+    fn options(&self) -> LoadOptions {
+        // Named as the units name it: it may be absent.
+        let optional = !self.files.contains_key(Path::new(ENV));
+        LoadOptions { config: None, env_file: Some(EnvFile { path: ENV.into(), optional }) }
     }
 
     #[track_caller]
@@ -102,7 +121,11 @@ impl Sources for Fake {
     }
 
     fn environment(&self) -> Vec<(OsString, OsString)> {
-        self.environment.clone()
+        let mut environment = self.environment.clone();
+        if !self.leaves_secret_open && !environment.iter().any(|(name, _)| name == "SECRET") {
+            environment.push(("SECRET".into(), "".into()));
+        }
+        environment
     }
 
     fn machine_memory(&self) -> Option<u64> {

@@ -26,7 +26,10 @@ impl Shell {
     pub(super) fn new() -> Shell {
         let dir = Dir::new();
         let nothing = dir.write("nothing.toml", "").display().to_string();
-        Shell { environment: vec![("PHILOTE_CONFIG".into(), nothing)], dir }
+        // No secret is meant, unless a test sets one.
+        let environment = [("PHILOTE_CONFIG", &*nothing), ("SECRET", "")];
+        let environment = environment.map(|(name, value)| (name.into(), value.into())).into();
+        Shell { environment, dir }
     }
 
     /// The tools talk to this server, wherever it listens.
