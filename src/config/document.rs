@@ -6,31 +6,32 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Origin, Position};
+use super::fault::Origin;
 use super::key::{Key, is_section, nearest};
 use super::keys::{self, SECTIONS};
 use super::layer::Given;
 use super::node::Node;
+use super::positions::Positions;
 use super::report::Report;
 
 /// Reads the text of the file at `path`.
 pub(super) fn read(path: &Arc<Path>, text: &str, report: &mut Report) -> Vec<Given> {
-    let (table, mut errors) = DeTable::parse_recoverable(text);
-    errors.sort_by_key(|error| error.span().map(|span| span.start));
-    let place =
-        |offset| Origin::File { path: path.clone(), position: Some(Position::of(text, offset)) };
-    let mut told = Vec::new();
-    for error in errors {
-        let offset = error.span().map_or(text.len(), |span| span.start);
-        let line = Position::of(text, offset).line;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let positions = Positions::of(text);
+    let place = |offset| Origin::File { path: path.clone(), position: Some(positions.at(offset)) };
+    let offset = |error: &toml::de::Error| error.span().map_or(text.len(), |span| span.start);
+    let mut errors: Vec<_> = errors.iter().map(|error| (offset(error), error.message())).collect();
+    errors.sort_by_key(|(offset, _)| *offset);
+    let mut last = 0;
+    for (offset, message) in errors {
+        let line = positions.line_of(offset);
         // After the first error of a line the parser guesses; after an open bracket so it does in
         // the next line.
-        if !told.contains(&line) {
-            told.push(line);
-            report.fault(&place(offset), None, syntax(error.message()));
+        if line != last {
+            last = line;
+            report.fault_of_file(|| place(offset), || syntax(message));
         }
-        let guessed = line..=line + usize::from(error.message().starts_with("unclosed"));
-        report.guessed.extend(guessed.map(|line| (path.clone(), line)));
+        report.guess(line..=line + usize::from(message.starts_with("unclosed")));
     }
     let mut walk = Walk { place: &place, report, found: Vec::new() };
     walk.top(table.get_ref());
@@ -91,14 +92,11 @@ impl Walk<'_> {
                 (Some(key), _) => self.give(key, value),
                 (None, DeValue::Table(section)) if is_section(name) => self.section(name, section),
                 (None, _) if is_section(name) => {
-                    self.fault(
-                        &origin,
-                        name,
-                        format!("is a section; write [{name}] above its keys"),
-                    );
+                    self.fault(&origin, name, || {
+                        format!("is a section; write [{name}] above its keys")
+                    });
                 }
                 (None, DeValue::Table(_) | DeValue::Array(_)) => {
-                    let sections = || SECTIONS.iter().map(|section| section.name);
                     // [name] or [[name]], and not name = [...].
                     let is_meant = match value.get_ref() {
                         DeValue::Array(items) => {
@@ -106,20 +104,13 @@ impl Walk<'_> {
                         }
                         _ => true,
                     };
-                    let mend = match nearest(name, sections()) {
-                        Some(section) if is_meant => format!("did you mean [{section}]?"),
-                        _ if !is_meant => suggestion("", name),
-                        _ => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
-                    };
-                    self.fault(
-                        &origin,
-                        name,
-                        format!("unknown {}; {mend}", if is_meant { "section" } else { "key" }),
-                    );
+                    self.fault(&origin, name, || match is_meant {
+                        true => format!("unknown section; {}", section_meant(name)),
+                        false => format!("unknown key; {}", suggestion("", name)),
+                    });
                 }
                 (None, _) => {
-                    let mend = suggestion("", name);
-                    self.fault(&origin, name, format!("unknown key; {mend}"));
+                    self.fault(&origin, name, || format!("unknown key; {}", suggestion("", name)));
                 }
             }
         }
@@ -132,8 +123,9 @@ impl Walk<'_> {
                 Some(key) => self.give(key, value),
                 None => {
                     let origin = (self.place)(name.span().start);
-                    let mend = suggestion(section, name.get_ref());
-                    self.fault(&origin, &path, format!("unknown key; {mend}"));
+                    self.fault(&origin, &path, || {
+                        format!("unknown key; {}", suggestion(section, name.get_ref()))
+                    });
                 }
             }
         }
@@ -143,10 +135,19 @@ impl Walk<'_> {
         self.found.push(Given { key, node: Node::new(value, self.place) });
     }
 
-    fn fault(&mut self, origin: &Origin, key: &str, text: String) {
+    fn fault(&mut self, origin: &Origin, key: &str, text: impl FnOnce() -> String) {
         // A name in quotes can be anything, line breaks and escapes of a terminal included.
         let key: String = key.chars().take(100).flat_map(char::escape_debug).collect();
-        self.report.fault(origin, Some(&key), text);
+        self.report.fault_with(origin, Some(&key), text);
+    }
+}
+
+/// What to write instead of the unknown section `name`.
+fn section_meant(name: &str) -> String {
+    let sections = || SECTIONS.iter().map(|section| section.name);
+    match nearest(name, sections()) {
+        Some(section) => format!("did you mean [{section}]?"),
+        None => format!("there are {}", sections().collect::<Vec<_>>().join(", ")),
     }
 }
 

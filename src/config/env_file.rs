@@ -1,16 +1,20 @@
 //! Owns the syntax of `--env-file`: that of systemd's `EnvironmentFile=`, with `export ` allowed
 //! in front. Where systemd would guess or skip, this is an error.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::environment::Variable;
-use super::fault::{Origin, Position};
+use super::fault::Origin;
+use super::positions::Positions;
 use super::report::Report;
 
 /// Reads the lines `NAME=value`. The later of two lines with one name holds, as for systemd.
 pub(super) fn read(path: &Arc<Path>, text: &str, report: &mut Report) -> Vec<Variable> {
-    let mut variables: Vec<Variable> = Vec::new();
+    let positions = Positions::of(text);
+    let mut variables: Vec<Option<Variable>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut cursor = Cursor { text, at: 0 };
     while cursor.at < text.len() {
         match cursor.line() {
@@ -18,20 +22,22 @@ pub(super) fn read(path: &Arc<Path>, text: &str, report: &mut Report) -> Vec<Var
             Ok(Some((at, name, value))) => {
                 let origin = Origin::EnvFile {
                     path: path.clone(),
-                    position: Position::of(text, at),
+                    position: positions.at(at),
                     variable: name.clone(),
                 };
-                variables.retain(|variable| variable.name != name);
-                variables.push(Variable { name, text: value.into(), origin });
+                if let Some(before) = places.insert(name.clone(), variables.len()) {
+                    variables[before] = None;
+                }
+                variables.push(Some(Variable { name, text: value.into(), origin }));
             }
             Err((at, what)) => {
-                let position = Some(Position::of(text, at));
+                let position = Some(positions.at(at));
                 report.fault(&Origin::File { path: path.clone(), position }, None, what);
                 cursor.skip_line();
             }
         }
     }
-    variables
+    variables.into_iter().flatten().collect()
 }
 
 /// Where in the text, and what is wrong; never what stands there, which may be a secret.

@@ -1,5 +1,6 @@
 //! Owns the variables' names: which set a key, which are nobody's business, which are a slip.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 
 use super::Config;
@@ -108,19 +109,23 @@ fn clamped(key: &Key, variable: &Variable, report: &mut Report) -> Option<OsStri
 
 fn tell_unknown(variables: &[Variable], only_ours: bool, report: &mut Report) {
     let known: Vec<String> = keys::all().flat_map(Key::variables).collect();
+    let is_ours: HashSet<&str> = known.iter().map(String::as_str).collect();
     for Variable { name, text, origin } in variables {
-        let is_known = known.contains(name) || NO_KEYS.contains(&name.as_str()) || name == PORT;
+        let is_known =
+            is_ours.contains(name.as_str()) || NO_KEYS.contains(&name.as_str()) || name == PORT;
         let is_injected = OF_KUBERNETES.iter().any(|prefix| name.starts_with(prefix));
         if is_known || is_injected || text.is_empty() {
             continue;
         }
         if only_ours || name.starts_with("PHILOTE_") {
-            let names = known.iter().map(String::as_str).chain([PORT]);
-            let mend = match nearest(name, names) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => "take it out".to_owned(),
-            };
-            report.warn(origin, None, format!("unknown variable, it changes nothing; {mend}"));
+            report.warn_with(origin, None, || {
+                let names = known.iter().map(String::as_str).chain([PORT]);
+                let mend = match nearest(name, names) {
+                    Some(meant) => format!("did you mean {meant}?"),
+                    None => "take it out".to_owned(),
+                };
+                format!("unknown variable, it changes nothing; {mend}")
+            });
         }
     }
 }

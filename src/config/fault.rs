@@ -16,18 +16,6 @@ pub struct Position {
     pub column: usize,
 }
 
-impl Position {
-    /// The position of byte `offset` of `text`; an offset beyond the end is the end.
-    pub(super) fn of(text: &str, offset: usize) -> Self {
-        let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        // Bytes that continue a character are not counted, so a cut character costs nothing.
-        let column = before[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1;
-        Self { line, column }
-    }
-}
-
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -103,7 +91,8 @@ pub struct Fault {
 
 impl Fault {
     pub(super) fn new(origin: Origin, key: Option<&str>, text: impl Into<String>) -> Self {
-        Self { origin, key: key.map(str::to_owned), text: text.into(), unreadable: false }
+        let text = shortened(text.into());
+        Self { origin, key: key.map(str::to_owned), text, unreadable: false }
     }
 }
 
@@ -126,7 +115,7 @@ pub struct Warning {
 
 impl Warning {
     pub(super) fn new(origin: Origin, key: Option<&str>, text: impl Into<String>) -> Self {
-        Self { origin, key: key.map(str::to_owned), text: text.into() }
+        Self { origin, key: key.map(str::to_owned), text: shortened(text.into()) }
     }
 }
 
@@ -139,6 +128,19 @@ impl fmt::Display for Warning {
 /// A name can be anything but `=`, line breaks and escapes of a terminal included.
 fn shown(variable: &str) -> impl fmt::Display {
     variable.escape_debug()
+}
+
+/// A text of which the middle is left out if it is longer than a line that anybody reads: what a file of a MiB quotes may
+/// be as long. Both ends stay: what is wrong, and how to mend it.
+fn shortened(text: String) -> String {
+    /// Characters of each end.
+    const END: usize = 300;
+    if text.len() <= 9 * END {
+        return text;
+    }
+    let at = |found: Option<(usize, char)>| found.map_or(0, |(at, _)| at);
+    let (start, end) = (at(text.char_indices().nth(END)), at(text.char_indices().rev().nth(END)));
+    format!("{} ... {}", &text[..start], &text[end..])
 }
 
 fn line(f: &mut fmt::Formatter<'_>, origin: &Origin, key: Option<&str>, text: &str) -> fmt::Result {

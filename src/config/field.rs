@@ -73,6 +73,17 @@ pub(super) enum Field {
     Text(Lens<Option<String>>),
 }
 
+/// The most entries of `listen`, and of `metrics.listen`: each is a socket that a start and a reload bind one after the
+/// other, and is compared with each other one.
+const MOST_LISTENERS: usize = 256;
+
+/// The most entries of `auth.allowed_origins`, with each of which a handshake may compare its own.
+const MOST_ORIGINS: usize = 1000;
+
+/// The most entries of `proxy.trusted`, of which each request compares its peer with each. The networks of the largest
+/// public proxies are fewer than 300.
+const MOST_PROXIES: usize = 1000;
+
 /// What is wrong with a value, and where.
 pub(super) type Complaint = (Origin, String);
 
@@ -95,7 +106,9 @@ impl Field {
     pub(super) fn read(&self, config: &mut Config, node: &Node) -> Result<(), Vec<Complaint>> {
         match self {
             Self::Listen(lens) => {
-                let entries = items(node, |item| ListenAddress::parse(scalar::text(item)?))?;
+                let entries = few_items(node, MOST_LISTENERS, |item| {
+                    ListenAddress::parse(scalar::text(item)?)
+                })?;
                 *(lens.get_mut)(config) = Some(entries.into_iter().flatten().collect());
                 Ok(())
             }
@@ -108,19 +121,23 @@ impl Field {
                 *(lens.get_mut)(config) = if is_off {
                     Vec::new()
                 } else {
-                    let entries = items(node, |item| listen::for_metrics(scalar::text(item)?))?;
+                    let entries = few_items(node, MOST_LISTENERS, |item| {
+                        listen::for_metrics(scalar::text(item)?)
+                    })?;
                     entries.into_iter().flatten().collect()
                 };
                 Ok(())
             }
             Self::Origins(lens) => {
-                *(lens.get_mut)(config) =
-                    items(node, |item| AllowedOrigin::parse(scalar::text(item)?))?;
+                *(lens.get_mut)(config) = few_items(node, MOST_ORIGINS, |item| {
+                    AllowedOrigin::parse(scalar::text(item)?)
+                })?;
                 Ok(())
             }
             Self::Proxies(lens) => {
-                *(lens.get_mut)(config) =
-                    TrustedProxies(items(node, |item| TrustedProxy::parse(scalar::text(item)?))?);
+                *(lens.get_mut)(config) = TrustedProxies(few_items(node, MOST_PROXIES, |item| {
+                    TrustedProxy::parse(scalar::text(item)?)
+                })?);
                 Ok(())
             }
             Self::PreviousSecrets => items(node, scalar::secret).map(drop),
@@ -267,10 +284,12 @@ impl Field {
             Self::Socket(_) => "an absolute path, or \"off\"".into(),
             Self::Mode(_) => "\"0000\" to \"0777\"".into(),
             Self::Group(_) => "a group's name or number".into(),
-            Self::Listen(_) => "addresses".into(),
-            Self::ListenForMetrics(_) => "addresses, or \"off\"".into(),
-            Self::Origins(_) => "origins".into(),
-            Self::Proxies(_) => "addresses, networks, \"unix\"".into(),
+            Self::Listen(_) => format!("addresses, at most {MOST_LISTENERS}"),
+            Self::ListenForMetrics(_) => {
+                format!("addresses, at most {MOST_LISTENERS}, or \"off\"")
+            }
+            Self::Origins(_) => format!("origins, at most {MOST_ORIGINS}"),
+            Self::Proxies(_) => format!("addresses, networks, \"unix\", at most {MOST_PROXIES}"),
             Self::File(_) => "an absolute path".into(),
             Self::Header(_) => "a header's name".into(),
             Self::Secret => "text".into(),
@@ -298,6 +317,21 @@ fn or_none<T>(
         return Ok(None);
     }
     read(node).map(Some).map_err(|what| format!("{what}, or \"off\""))
+}
+
+/// Like [`items`], for a list of which no more than `most` may be; of one that is longer no item is looked at.
+fn few_items<T>(
+    node: &Node,
+    most: usize,
+    read: impl Fn(&Node) -> Result<T, String>,
+) -> Result<Vec<T>, Vec<Complaint>> {
+    if let Value::Array(nodes) = &node.value
+        && nodes.len() > most
+    {
+        let what = format!("{} entries; keep at most {most}", nodes.len());
+        return Err(vec![(node.origin.clone(), what)]);
+    }
+    items(node, read)
 }
 
 /// Reads each item of a list; all that is wrong at once.

@@ -6,9 +6,10 @@ use std::str::from_utf8;
 use std::sync::Arc;
 
 use super::environment::{self, Variable};
-use super::fault::{Origin, Position};
+use super::fault::Origin;
 use super::layer::Layer;
 use super::load::LoadOptions;
+use super::positions::Positions;
 use super::report::Report;
 use super::sources::{FileContent, ReadError, Sources};
 use super::{document, env_file};
@@ -109,7 +110,7 @@ fn utf8<'a>(path: &Arc<Path>, content: &'a FileContent, report: &mut Report) -> 
         Err(error) => {
             let (whole, _) = content.bytes.split_at(error.valid_up_to());
             let whole = from_utf8(whole).unwrap_or_default();
-            let position = Some(Position::of(whole, whole.len()));
+            let position = Some(Positions::of(whole).at(whole.len()));
             let origin = Origin::File { path: path.clone(), position };
             report.fault(&origin, None, "a byte that is not UTF-8; save the file as UTF-8");
             None

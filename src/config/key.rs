@@ -99,8 +99,15 @@ pub(super) fn is_section(name: &str) -> bool {
     SECTIONS.iter().any(|section| section.name == name)
 }
 
+/// Bytes of a name that may be a slip; the longest variable has half as many.
+const LONGEST_SLIP: usize = 100;
+
 /// Of `names` the one that was most likely meant by `written`.
 pub(super) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing costs letters times letters, and nobody writes so much by a slip.
+    if written.len() > LONGEST_SLIP {
+        return None;
+    }
     // A third of the letters wrong, three at most, is a slip; more is another word.
     names
         .map(|name| (strsim::osa_distance(written, name), name))

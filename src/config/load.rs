@@ -118,7 +118,7 @@ fn load_for(
     tls::resolve(&mut config, &origins, sources, &mut report);
     rules::derive(&mut config, &mut origins);
     // What else is wrong with listeners and secrets cannot be told from half of them.
-    let complete = !report.faults.iter().any(is_about_access);
+    let complete = !report.may_have(is_about_access);
     rules::check(&config, &origins, complete, &mut report);
     // A key may stand where something else is wrong.
     let is_right = !report.has_faults();
@@ -127,17 +127,17 @@ fn load_for(
             let text = format!("a start would fail now: {}", fault.text);
             report.warn(&fault.origin, fault.key.as_deref(), text);
         }
-        Some(fault) => report.faults.push(fault),
+        Some(fault) => report.fault(&fault.origin, fault.key.as_deref(), fault.text),
         None => {}
     }
 
-    if !report.faults.is_empty() {
+    if report.has_faults() {
         return Err(Faults(report.into_sorted()));
     }
     let settings = settings::of(&config, &origins, &secrets);
     let overridden = Overridden::of(&layers);
     let files = FilesRead::of(&layers);
-    Ok(Loaded { config, settings, warnings: report.warnings, path, overridden, files })
+    Ok(Loaded { config, settings, warnings: report.into_warnings(), path, overridden, files })
 }
 
 fn is_about_access(fault: &Fault) -> bool {

@@ -33,6 +33,7 @@ mod missing_key;
 mod node;
 mod overridden;
 mod pem_file;
+mod positions;
 mod proxies;
 mod public_key;
 mod public_keys;

@@ -25,7 +25,8 @@ pub(super) fn resolve(
     if items.len() > MOST {
         let text =
             format!("{} public keys, each tried for a token; keep at most {MOST}", items.len());
-        report.fault(&given.node.origin, Some(PUBLIC_KEYS), text);
+        // No file of them is read.
+        return report.fault(&given.node.origin, Some(PUBLIC_KEYS), text);
     }
     for item in items {
         let Ok(path) = scalar::path(item) else { continue };

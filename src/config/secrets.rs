@@ -48,13 +48,16 @@ pub(super) fn resolve<'a>(
         config.auth.secret = reader.secret(given.key, &given.node).unwrap_or_default();
     }
     let previous = highest(layers, [PREVIOUS, PREVIOUS_FILES]);
-    let mut count = 0;
-    for given in &previous {
-        let Value::Array(items) = &given.node.value else { continue };
-        for item in items {
-            count += 1;
-            config.auth.previous_secrets.extend(reader.secret(given.key, item));
-        }
+    let items = || {
+        previous.iter().flat_map(|given| match &given.node.value {
+            Value::Array(items) => items.iter().map(|item| (given.key, item)).collect(),
+            _ => Vec::new(),
+        })
+    };
+    let count = items().count();
+    // Of a list that is too long no file is read.
+    for (key, item) in items().filter(|_| count <= MOST_PREVIOUS) {
+        config.auth.previous_secrets.extend(reader.secret(key, item));
     }
     reader.tell_short();
     if let Some(last) = previous.last().filter(|_| count > MOST_PREVIOUS) {

@@ -4,6 +4,7 @@
 mod cut;
 mod diff;
 mod faults;
+mod large;
 mod layers;
 mod listeners;
 mod missing_key;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::*;
 
