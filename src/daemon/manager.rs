@@ -3,6 +3,13 @@
 //! Without `NOTIFY_SOCKET` all of it does nothing.
 
 use std::cell::Cell;
+use std::io;
+#[cfg(target_os = "linux")]
+use std::os::{
+    linux::net::SocketAddrExt as _,
+    unix::ffi::OsStrExt as _,
+    unix::net::{SocketAddr, UnixDatagram},
+};
 
 use sd_notify::NotifyState;
 
@@ -60,12 +67,36 @@ impl Manager {
     }
 
     fn notify(&self, states: &[NotifyState<'_>]) {
-        let told = sd_notify::notify(states);
+        let told = send(states);
         let was_deaf = self.deaf.replace(told.is_err());
         if let (Err(error), false) = (told, was_deaf) {
             tracing::warn!(event = "notify_failed", %error, "the service manager could not be told");
         }
     }
+}
+
+/// Sends one datagram, if a service manager has said where to.
+///
+/// # Errors
+/// What the socket says.
+fn send(states: &[NotifyState<'_>]) -> io::Result<()> {
+    // sd_notify takes each name for that of a file.
+    #[cfg(target_os = "linux")]
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET")
+        && let Some(name) = socket.as_bytes().strip_prefix(b"@")
+    {
+        return send_to_abstract(name, states);
+    }
+    sd_notify::notify(states)
+}
+
+/// The same, to a socket that has a name and no file (unix(7), "abstract").
+#[cfg(target_os = "linux")]
+fn send_to_abstract(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
+    let address = SocketAddr::from_abstract_name(name)?;
+    let datagram: String = states.iter().map(|state| format!("{state}\n")).collect();
+    // A datagram is sent whole or not at all.
+    UnixDatagram::unbound()?.send_to_addr(datagram.as_bytes(), &address).map(drop)
 }
 
 /// A reload that the service manager has been told of.

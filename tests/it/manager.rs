@@ -434,3 +434,33 @@ fn a_start_that_fails_is_never_ready() {
         assert!(!server.ended().status.success());
     }
 }
+
+/// A name without a file, as container managers give one.
+#[test]
+fn a_service_manager_with_an_abstract_socket_is_told_the_same() {
+    use std::os::linux::net::SocketAddrExt as _;
+    let name = format!("philote-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let next = |wanted: &str| loop {
+        let mut datagram = [0; 4096];
+        let count =
+            manager.recv(&mut datagram).unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+        let text = String::from_utf8_lossy(&datagram[..count]).into_owned();
+        if text.lines().any(|line| line == wanted) {
+            return text;
+        }
+    };
+    let server = Setup::new("").environment("NOTIFY_SOCKET", &format!("@{name}")).spawn();
+    let [_, status] = states(&next("READY=1"), ["READY", "STATUS"]);
+    assert!(status.starts_with("listening on 127.0.0.1:"), "{status}");
+    server.signal(Signal::HUP);
+    next("RELOADING=1");
+    next("READY=1");
+    server.signal(Signal::TERM);
+    next("STOPPING=1");
+    let ended = server.ended();
+    assert!(ended.status.success(), "{}", ended.log);
+    assert!(!ended.log.contains("notify_failed"), "{}", ended.log);
+}
