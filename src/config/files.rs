@@ -44,6 +44,10 @@ pub(super) fn read_toml(
         let origin = Origin::whole(&path);
         (path, origin)
     });
+    if path.as_os_str() == "-" {
+        tell_standard_input(&origin, report);
+        return Layer::default();
+    }
     let content = match sources.read(&path, FILE_LIMIT) {
         Ok(content) => content,
         Err(ReadError::Absent) if may_be_absent => return Layer::default(),
@@ -66,6 +70,11 @@ pub(super) fn read_env(
     report: &mut Report,
 ) -> (Vec<Variable>, Layer) {
     let Some(file) = &options.env_file else { return Default::default() };
+    // What `-` leaves of itself: the hyphen in front says that the file may be absent.
+    if file.path.as_os_str().is_empty() {
+        tell_standard_input(&Origin::Default, report);
+        return Default::default();
+    }
     match sources.read(&file.path, FILE_LIMIT) {
         Ok(content) => {
             let path: Arc<Path> = file.path.as_path().into();
@@ -86,11 +95,20 @@ pub(super) fn read_env(
     }
 }
 
+/// Standard input is read once, and a reload reads again.
+fn tell_standard_input(origin: &Origin, report: &mut Report) {
+    let text = "- would be standard input, which a reload could not read again; name a regular file, or write ./- for a \
+                file of that name";
+    // The name of the file would say the same.
+    let origin = if origin.variable().is_some() { origin } else { &Origin::Default };
+    report.fault(origin, None, text);
+}
+
 fn tell_unread(path: &Path, origin: &Origin, error: &ReadError, report: &mut Report) {
     let mend = match error {
         ReadError::Absent => "make it, or name another",
         ReadError::Unreadable(_) => "let the user that philote runs as read it",
-        ReadError::NotRegular => "name a file",
+        ReadError::NotRegular => "a reload could not read it again, so name a regular file",
         ReadError::TooLarge => "a configuration has at most 1 MiB",
     };
     let what = match origin.variable() {

@@ -34,7 +34,7 @@ pub(super) fn read(
             let mend = match error {
                 ReadError::Absent => "make it, or name another",
                 ReadError::Unreadable(_) => "let the user that philote runs as read it",
-                ReadError::NotRegular => "name a file",
+                ReadError::NotRegular => "a reload could not read it again, so name a regular file",
                 ReadError::TooLarge => "use a file of at most 64 KiB",
             };
             let text = format!("{path:?}: {error}; {mend}");

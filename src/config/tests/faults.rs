@@ -299,6 +299,49 @@ fn a_file_that_cannot_be_read_is_told_and_never_taken_for_absent() {
 }
 
 #[test]
+fn standard_input_is_no_file_that_a_reload_can_read_again() {
+    let expected = "- would be standard input, which a reload could not read again; name a regular file, or write ./- \
+                    for a file of that name";
+    let options = [
+        LoadOptions { config: Some("-".into()), env_file: None },
+        LoadOptions { config: None, env_file: Some(OsString::from("-").into()) },
+        LoadOptions { config: None, env_file: Some(OsString::from("").into()) },
+    ];
+    for options in options {
+        let faults = load(&Fake::new(), &options).expect_err("it is refused");
+        assert_eq!((faults.to_string(), faults.exit_code()), (expected.into(), 78));
+    }
+    let faults = Fake::new().env(&[("PHILOTE_CONFIG", "-")]).faults();
+    assert_eq!(faults, [format!("environment: PHILOTE_CONFIG: {expected}")]);
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_wherever_a_reload_reads_it_again() {
+    let again = "is not a regular file; a reload could not read it again, so name a regular file";
+    let odd = || Fake::new().failing("/dev/stdin", ReadError::NotRegular);
+    let lines = [
+        "auth.secret_file = \"/dev/stdin\"",
+        "auth.previous_secret_files = [\"/dev/stdin\"]",
+        "auth.public_keys = [\"/dev/stdin\"]",
+        "[tls]\ncertificate = \"/dev/stdin\"\nkey = \"/k\"",
+        "[tls]\ncertificate = \"/k\"\nkey = \"/dev/stdin\"",
+    ];
+    for line in lines {
+        let faults = odd().toml(line).faults();
+        assert!(faults.iter().any(|fault| fault.contains(again)), "{line}: {faults:?}");
+    }
+    let named = "/dev/stdin".to_owned();
+    let options = [
+        LoadOptions { config: Some(named.clone().into()), env_file: None },
+        LoadOptions { config: None, env_file: Some(OsString::from(named).into()) },
+    ];
+    for options in options {
+        let faults = load(&odd(), &options).expect_err("it is refused").to_string();
+        assert_eq!(faults, format!("/dev/stdin: {again}"));
+    }
+}
+
+#[test]
 fn a_byte_that_is_no_utf8_is_told_with_its_place() {
     let expected = "/etc/philote/config.toml:2:3: a byte that is not UTF-8; save the file as UTF-8";
     assert_eq!(Fake::new().toml(b"\n\xc3\xa9 \xff\n").faults(), [expected]);
