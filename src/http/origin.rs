@@ -62,8 +62,18 @@ fn is_loopback(host: &str) -> bool {
     let Ok(uri) = host.parse::<Uri>() else { return false };
     let Some(name) = uri.host() else { return false };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
+    is_localhost(name)
         || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether a name is `localhost` or below it, with or without the dot of the root: such names lead nowhere else (RFC
+/// 6761, section 6.3).
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost"
+        || name
+            .strip_suffix(".localhost")
+            .is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
 }
 
 #[cfg(test)]
@@ -72,13 +82,39 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_loopback() {
-        let local =
-            ["localhost", "LOCALHOST:6380", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:6380"];
+        let local = [
+            "localhost",
+            "LOCALHOST:6380",
+            "localhost.",
+            "localhost.:6380",
+            "app.localhost",
+            "a.b.App.LocalHost:3000",
+            "app.localhost.",
+            "app.localhost.:3000",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "[::1]",
+            "[::1]:6380",
+        ];
         for host in local {
             assert!(is_loopback(host), "{host}");
         }
-        let others =
-            ["", "localhost.evil.org", "evil.org:6380", "10.0.0.1", "[::2]:1", "0.0.0.0", "x"];
+        let others = [
+            "",
+            "localhost.evil.org",
+            "app.localhost.evil.org",
+            "evillocalhost",
+            "evil-localhost:1",
+            ".localhost",
+            "a..localhost",
+            "localhost..",
+            ".",
+            "evil.org:6380",
+            "10.0.0.1",
+            "[::2]:1",
+            "0.0.0.0",
+            "x",
+        ];
         for host in others {
             assert!(!is_loopback(host), "{host}");
         }
