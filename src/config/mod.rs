@@ -21,6 +21,7 @@ mod environment;
 mod fault;
 mod field;
 mod files;
+mod invisible;
 mod key;
 mod key_file;
 mod keys;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::fault::Origin;
+use super::invisible;
 use super::key::Key;
 use super::key_file::{self, Readers};
 use super::layer::{Given, Layer};
@@ -131,6 +132,7 @@ impl Reader<'_> {
             self.report.fault(&node.origin, Some(key.path), text);
             return None;
         }
+        self.warn_of_invisible(key, node, &bytes);
         if (1..SHORTEST).contains(&bytes.len()) {
             self.short.push((key.path, node.origin.clone()));
         }
@@ -153,6 +155,26 @@ impl Reader<'_> {
             bytes.pop_if(|byte| *byte == b'\r');
         }
         Some(bytes)
+    }
+
+    /// The bytes stay the key: an application may well sign with all of them.
+    fn warn_of_invisible(&mut self, key: &'static Key, node: &Node, secret: &[u8]) {
+        let found = invisible::found_in(secret);
+        if found.is_empty() {
+            return;
+        }
+        let file = match key.path {
+            SECRET_FILE | PREVIOUS_FILES => {
+                scalar::path(node).map(|path| format!("{path:?}: ")).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        let text = format!(
+            "{file}to the secret belongs what is easily missed: {}; tokens that are signed without it are refused, so \
+             take it out here, or have the application sign with it too",
+            found.join(", ")
+        );
+        self.report.warn(&node.origin, Some(key.path), text);
     }
 
     /// One warning for all of them.

@@ -138,6 +138,47 @@ fn one_newline_at_the_end_of_a_file_is_left_out() {
     }
 }
 
+#[test]
+fn what_is_easily_missed_in_a_secret_stays_and_is_warned_of_wherever_it_comes_from() {
+    let place = |text: String| Fake::silent().toml(text);
+    let cases = [
+        (with_file(0o600, format!("\u{feff}{LONG}\n")), "a byte order mark at its beginning"),
+        (with_file(0o600, format!("{LONG}\n\n")), "a newline at its end"),
+        (with_file(0o600, format!("{LONG}\r\r\n")), "a carriage return at its end"),
+        (with_file(0o600, format!("{LONG} \n")), "a blank at its end"),
+        (with_file(0o600, format!("\"{LONG}\"\n")), "quotes around it"),
+        (Fake::new().env(&[("SECRET", &format!("{LONG}\n"))]), "a newline at its end"),
+        (Fake::new().env(&[("SECRET", &format!("'{LONG}'"))]), "quotes around it"),
+        (Fake::new().file(ENV, 0o600, format!("SECRET='{LONG} '\n")), "a blank at its end"),
+        (place(format!("auth.secret = \"{LONG}\\n\"")), "a newline at its end"),
+        (place(format!("auth.previous_secrets = [\" {LONG}\"]")), "a blank at its beginning"),
+        (
+            place(format!("auth.previous_secret_files = [{FILE:?}]")).file(
+                FILE,
+                0o600,
+                format!("{LONG}\t"),
+            ),
+            "a tab at its end",
+        ),
+    ];
+    for (fake, expected) in cases {
+        for loaded in [fake.load(), fake.reload()] {
+            let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
+            let told: Vec<_> = loaded.warnings.iter().map(Warning::to_string).collect();
+            let told: Vec<_> = told.iter().filter(|line| line.contains("easily missed")).collect();
+            assert_eq!(told.len(), 1, "{expected}: {told:?}");
+            assert!(told[0].contains(expected), "{expected}: {told:?}");
+            assert!(!told[0].contains(LONG), "{told:?}");
+            let secrets = loaded.config.auth.accepted_secrets();
+            let longest = secrets.map(|secret| secret.as_bytes().len()).max();
+            assert!(longest > Some(LONG.len()), "{expected}: the bytes are the key");
+        }
+    }
+    for fake in [with_file(0o600, format!("{LONG}\n")), with_file(0o600, format!("{LONG}\r\n"))] {
+        assert_eq!(fake.warnings(), [""; 0]);
+    }
+}
+
 fn der(text: &str) -> Vec<u8> {
     PublicKey::parse(Path::new("/k"), text.as_bytes()).expect("a good key").info().to_vec()
 }
