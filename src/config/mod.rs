@@ -12,6 +12,7 @@
 
 mod allowed_origin;
 mod auth;
+mod browsers;
 mod cut;
 mod diff;
 mod document;

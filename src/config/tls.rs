@@ -17,6 +17,7 @@ use time::macros::format_description;
 use x509_cert::der::Decode;
 
 use super::Config;
+use super::browsers;
 use super::fault::Origin;
 use super::field::quote;
 use super::key_file::{self, Readers};
@@ -234,6 +235,15 @@ impl Reader<'_> {
             fault(format!("{path:?}: its first certificate is damaged; have it issued anew"));
             return None;
         };
+        let complaints = browsers::complaints(&chain);
+        if !complaints.is_empty() {
+            let text = format!(
+                "{path:?}: browsers refuse it: {}; have it issued for a key of P-256 or of RSA, signed by RSA or ECDSA \
+                 with SHA-256, with the server's names in it",
+                complaints.join(", ")
+            );
+            self.report.warn(origin, Some(CERTIFICATE), text);
+        }
         Some((chain, end))
     }
 

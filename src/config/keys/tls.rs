@@ -21,6 +21,6 @@ pub(super) static KEYS: &[Key] = &[
         unset: Unset::Told { words: "none", example: "\"/etc/philote/tls/privkey.pem\"" },
         reload: Reload::NewConnections,
         doc: "The file of its private key, in PEM, read again at each reload: RSA, P-256, P-384 or \
-              Ed25519. One that everybody can write is refused.",
+              Ed25519, which browsers do not take. One that everybody can write is refused.",
     },
 ];

@@ -1,6 +1,7 @@
 //! What holds of the configuration as a whole: from text, through [`load`], to values, faults and
 //! warnings. [`Fake`] stands for the world.
 
+mod certificates;
 mod cut;
 mod diff;
 mod faults;
