@@ -41,6 +41,7 @@ mod rates;
 mod readme;
 mod refusals;
 mod reload;
+mod reload_table;
 mod requests;
 mod second_opinion;
 mod secrets;

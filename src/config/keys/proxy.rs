@@ -11,7 +11,7 @@ pub(super) static KEYS: &[Key] = &[
         other_variables: &[],
         field: Field::Proxies(lens!(proxy.trusted)),
         unset: NONE,
-        reload: Reload::NewConnections,
+        reload: Reload::NewHandshakes,
         doc: "The proxies that are believed when they say whom they speak for: addresses, \
               networks such as \"10.0.0.0/8\", and unix, which is whoever comes by a Unix socket. \
               Nobody else's headers are read, and a listener with the word proxy serves nobody \
@@ -22,7 +22,7 @@ pub(super) static KEYS: &[Key] = &[
         other_variables: &[],
         field: Field::Header(lens!(proxy.header)),
         unset: Unset::Fixed,
-        reload: Reload::NewConnections,
+        reload: Reload::NewHandshakes,
         doc: "The header in which they say it: addresses with commas between them, read from the \
               right; the first that is not trusted is the client's.",
     },

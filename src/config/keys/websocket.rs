@@ -27,8 +27,8 @@ pub(super) static KEYS: &[Key] = &[
         other_variables: &[],
         field: Field::Duration(lens!(websocket.close_timeout), up_to_minutes(SHORTEST, 5)),
         unset: Unset::Fixed,
-        reload: Reload::NewConnections,
-        doc: "How long a peer may take to answer a close before it is cut.",
+        reload: Reload::AtOnce,
+        doc: "How long a peer may take to answer a close before it is cut; a close under way keeps its time.",
     },
     Key {
         path: "websocket.ping_interval",
@@ -39,7 +39,7 @@ pub(super) static KEYS: &[Key] = &[
             up_to_minutes(SHORTEST, 24 * 60),
         ),
         unset: Unset::Fixed,
-        reload: Reload::NewConnections,
+        reload: Reload::AtOnce,
         doc: "How often a connection is pinged.",
     },
     Key {
@@ -48,9 +48,10 @@ pub(super) static KEYS: &[Key] = &[
         // 20 s is what engine.io, the most used of such servers, waits.
         field: Field::Duration(lens!(websocket.pong_timeout), up_to_minutes(SHORTEST, 60)),
         unset: Unset::Fixed,
-        reload: Reload::NewConnections,
+        reload: Reload::AtOnce,
         doc: "How long a ping may go unanswered. Two in a row end a connection that has answered \
-              one before.",
+              one before. How long a peer's TCP may take nothing, ping_interval and pong_timeout together, is \
+              set when it connects.",
     },
     Key {
         path: "websocket.handshake_timeout",

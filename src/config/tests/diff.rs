@@ -22,7 +22,7 @@ fn every_key_that_differs_is_told_with_both_values() {
             "auth.check_origin: false -> true (new handshakes)",
             "auth.allowed_origins: [] -> [\"https://a.example\"] (new handshakes)",
             "limits.max_connections: 255 -> 300 (at once)",
-            "websocket.ping_interval: \"25s\" -> \"off\" (new connections)",
+            "websocket.ping_interval: \"25s\" -> \"off\" (at once)",
             "control.mode: \"0600\" -> \"0660\" (needs a restart)",
             "control.group: none -> \"adm\" (needs a restart)",
         ]
