@@ -101,6 +101,10 @@ impl World {
             Place::Variable => environment.push(("SECRET".into(), SECRET.into())),
             Place::Other => other.extend(SECRET.bytes()),
         }
+        // The file is always there, and without a word about a secret most texts would be refused for that alone.
+        if !environment.iter().any(|(name, _)| name == "SECRET") {
+            environment.push(("SECRET".into(), "".into()));
+        }
         Some(World { toml, env_file, environment, other, may_show })
     }
 
@@ -232,7 +236,10 @@ fn taken(world: &World, loaded: &Loaded) {
             environment: world
                 .environment
                 .iter()
-                .filter(|(name, _)| name == "RUNTIME_DIRECTORY")
+                .filter(|(name, text)| {
+                    // So does that no secret is meant.
+                    name == "RUNTIME_DIRECTORY" || name == "SECRET" && text.is_empty()
+                })
                 .cloned()
                 .collect(),
             other: world.other.clone(),
