@@ -153,6 +153,9 @@ fn machine_defaults(sources: &dyn Sources) -> Config {
         // What `limits.total_queue` may be at least.
         let quarter = (memory / 4).max(64 << 10);
         config.limits.total_queue = usize::try_from(quarter).unwrap_or(usize::MAX);
+        // And `limits.memory`.
+        let half = (memory / 2).max(1 << 20);
+        config.limits.memory = usize::try_from(half).unwrap_or(usize::MAX);
     }
     config
 }

@@ -68,6 +68,12 @@ pub(super) fn apply_port(
 
 /// Fills in what follows from other keys.
 pub(super) fn derive(config: &mut Config, origins: &mut Origins) {
+    let limits = &mut config.limits;
+    match (origins.contains_key("limits.memory"), origins.contains_key("limits.total_queue")) {
+        (true, false) => limits.total_queue = limits.total_queue.min(limits.memory / 2),
+        (false, _) => limits.memory = limits.memory.max(limits.total_queue.saturating_mul(2)),
+        (true, true) => {}
+    }
     let mut follow = |key: &'static str, from: &str| {
         let origin = origins.get(from).cloned();
         if let (false, Some(origin)) = (origins.contains_key(key), origin) {
@@ -109,6 +115,23 @@ pub(super) fn check(config: &Config, origins: &Origins, complete: bool, report: 
         report.fault(&origin("listen"), Some("listen"), text);
     }
     let limits = &config.limits;
+    if limits.memory < limits.total_queue {
+        let text = format!(
+            "memory ({}) is less than total_queue ({}), which is a part of it; raise the one or lower \
+             the other",
+            show_size(limits.memory as u64),
+            show_size(limits.total_queue as u64)
+        );
+        report.fault(&origin("limits.memory"), Some("limits.memory"), text);
+    }
+    if limits.memory < limits.max_message_size.saturating_mul(4) {
+        let text = format!(
+            "less than four times max_message_size ({}), so few messages can come at once; raise it or \
+             lower limits.max_message_size",
+            show_size(limits.max_message_size as u64)
+        );
+        report.warn(&origin("limits.memory"), Some("limits.memory"), text);
+    }
     if limits.outbound_queue < limits.max_message_size.saturating_mul(2) {
         let key = match origins.get("limits.outbound_queue") {
             Some(_) => "limits.outbound_queue",

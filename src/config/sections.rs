@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_pending: usize,
     /// Bytes of a request's head.
     pub max_head_size: usize,
+    /// Bytes of everything that clients can make grow, all outbound queues among it.
+    pub memory: usize,
     /// Bytes in all outbound queues together.
     pub total_queue: usize,
     /// Bytes of one message from a client.
@@ -38,7 +40,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// `total_queue` is 256 MiB here, which also holds where the memory cannot be told.
+    /// `memory` is 512 MiB here and `total_queue` 256 MiB, which also holds where the memory cannot be told.
     fn default() -> Self {
         Self {
             max_connections: 255,
@@ -46,6 +48,7 @@ impl Default for Limits {
             handshakes_per_second_per_ip: None,
             max_pending: 1024,
             max_head_size: 64 << 10,
+            memory: 512 << 20,
             total_queue: 256 << 20,
             max_message_size: 1 << 20,
             max_channels: 4096,

@@ -26,6 +26,9 @@ pub enum CloseReason {
     /// A message longer than the limit.
     #[error("message is larger than limits.max_message_size")]
     TooBig,
+    /// There is no more memory, and of all messages that have come in part its own takes most.
+    #[error("no memory left for the rest of this message: limits.memory is reached")]
+    MemoryFull,
     /// A fault of the server's.
     #[error("internal fault")]
     Fault,
@@ -61,6 +64,7 @@ impl CloseReason {
             CloseReason::KeyWithdrawn | CloseReason::TokenExpired => 1008,
             CloseReason::TooBig => 1009,
             CloseReason::Fault => 1011,
+            CloseReason::MemoryFull => 1013,
             CloseReason::SlowConsumer => 4000,
             CloseReason::TooFast => 4001,
             CloseReason::Administrator => 4002,
@@ -76,6 +80,7 @@ impl CloseReason {
             CloseReason::KeyWithdrawn => "key_withdrawn",
             CloseReason::TokenExpired => "token_expired",
             CloseReason::TooBig => "message_too_big",
+            CloseReason::MemoryFull => "memory_full",
             CloseReason::Fault => "fault",
             CloseReason::SlowConsumer => "slow_consumer",
             CloseReason::TooFast => "too_fast",
@@ -93,9 +98,10 @@ impl CloseReason {
             CloseReason::Malformed(_) | CloseReason::SlowConsumer | CloseReason::TooFast => {
                 Attention::Close
             }
-            CloseReason::Protocol(_) | CloseReason::TooBig | CloseReason::Fault => {
-                Attention::Nothing
-            }
+            CloseReason::Protocol(_)
+            | CloseReason::TooBig
+            | CloseReason::MemoryFull
+            | CloseReason::Fault => Attention::Nothing,
         }
     }
 
@@ -154,6 +160,7 @@ mod tests {
             CloseReason::KeyWithdrawn,
             CloseReason::TokenExpired,
             CloseReason::TooBig,
+            CloseReason::MemoryFull,
             CloseReason::Fault,
             CloseReason::SlowConsumer,
             CloseReason::TooFast,

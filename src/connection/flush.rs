@@ -57,8 +57,8 @@ impl Connections {
         self.counters.deliveries.set(hub.delivered());
         self.counters.channels.set(hub.channels_at_home() as u64);
         drop(hub);
-        self.note_queues();
-        self.bound_all_queues();
+        self.note_memory();
+        self.bound_memory();
     }
 
     /// Flushes one queue; how many bytes its socket took.

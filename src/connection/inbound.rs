@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::{CloseReason, read_close};
+use crate::counters::memory::piece;
 use crate::protocol::Parser;
 
 /// As many frames of one message count as one message where a rate limits messages. Peers that stream what they do not
@@ -208,9 +209,34 @@ impl Inbound {
         self.taken = 0;
     }
 
+    /// Makes room for what is missing: `piece` bytes at a time or as much again as there is, and never more than the
+    /// frame has.
+    pub(super) fn make_room(&mut self, piece: usize) {
+        let spare = self.bytes.capacity() - self.bytes.len();
+        if spare < self.missing.clamp(64, 4096) {
+            self.bytes.reserve_exact(self.missing.clamp(64, piece.max(self.bytes.len())));
+        }
+    }
+
     /// Forgets everything, after which only the end of the stream matters.
     pub(super) fn clear(&mut self) {
         *self = Inbound::default();
+    }
+
+    /// Bytes of the heap that it owns.
+    #[inline]
+    pub(super) fn memory(&self) -> usize {
+        if self.bytes.capacity() == 0 && self.open.is_none() && self.reading.is_none() {
+            return 0;
+        }
+        let open = self
+            .open
+            .as_ref()
+            .map_or(0, |open| piece(size_of::<OpenMessage>()) + piece(open.payload.capacity()));
+        let reading = self.reading.as_ref().map_or(0, |reading| {
+            piece(size_of::<ReadMessage>()) + piece(reading.payload.capacity())
+        });
+        piece(self.bytes.capacity()) + open + reading
     }
 
     /// Bytes of heap that wait here, for what a connection costs.

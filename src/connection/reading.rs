@@ -108,7 +108,7 @@ impl Connection {
         let socket = Pin::new(&mut *socket);
         if inbound.has_waiting() {
             inbound.forget_taken();
-            inbound.bytes.reserve(inbound.missing.clamp(64, BYTES_A_TURN));
+            inbound.make_room(BYTES_A_TURN);
             // Not all that the buffer has room for, which may have held the longest message there is.
             let mut room = (&mut inbound.bytes).limit(bite.room());
             return match poll_read_buf(socket, cx, &mut room) {

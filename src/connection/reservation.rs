@@ -24,6 +24,8 @@ impl Reservation {
     /// Makes a member that reads and writes these channels.
     pub fn new(all: &Rc<Connections>, reads: &[Box<str>], writes: &[Box<str>]) -> Reservation {
         let key = all.change_hub(|hub| hub.open(reads, writes));
+        // At once: others may want memory before this turn ends.
+        all.note_memory();
         Reservation { all: all.clone(), key, attached: false }
     }
 

@@ -16,6 +16,8 @@ pub struct Settings {
     pub outbound_queue: usize,
     /// The most bytes that may wait in all queues of all workers together.
     pub total_queue: usize,
+    /// The most bytes of memory that all workers hold of everything that peers can make grow.
+    pub memory: usize,
     /// What becomes of one that does not keep up.
     pub slow_consumer: SlowConsumer,
     /// How long a peer has to answer a Close.
@@ -33,6 +35,7 @@ impl From<&Config> for Settings {
             rates: Rates::of(&config.limits),
             outbound_queue: config.limits.outbound_queue,
             total_queue: config.limits.total_queue,
+            memory: config.limits.memory,
             slow_consumer: config.websocket.slow_consumer,
             close_timeout: config.websocket.close_timeout,
             ping_interval: config.websocket.ping_interval,

@@ -88,6 +88,14 @@ impl Socket {
         }
     }
 
+    /// Bytes of the heap that it takes beside itself.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Socket::Tcp(_) | Socket::Unix(_) => 0,
+            Socket::Tls(_) => super::tls::MEMORY,
+        }
+    }
+
     /// Whether something has come.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

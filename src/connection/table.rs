@@ -22,6 +22,7 @@ use super::survey::NAMES;
 use super::{Application, Connection, Ending, Settings, View, run};
 
 use crate::counters::Counters;
+use crate::counters::memory::Kind;
 use crate::hub::mail::{Mail, WorkerId};
 use crate::hub::queue::{OutboundQueue, RingPool};
 use crate::hub::{Hub, MemberKey, NotGranted};
@@ -381,6 +382,8 @@ impl Connections {
             self.expiring.borrow_mut().remove(&(time, connection.key));
         }
         self.counters.connections.set(self.counters.connections.get() - 1);
+        self.counters.memory.change(Kind::Connections, -(connection.memory as i64));
+        self.counters.memory.change(Kind::Messages, -(connection.counted.take() as i64));
         if !self.broken.get() {
             let waited = self.hub.borrow().queue(connection.key).messages();
             self.counters.abandoned.add(waited);
@@ -409,6 +412,7 @@ impl Connections {
         }
         self.counters.opened.add(1);
         self.counters.connections.add(1);
+        self.counters.memory.change(Kind::Connections, connection.memory as i64);
         self.change_hub(|hub| hub.touch(connection.key));
         if self.hub.borrow().queue(connection.key).is_sealed() {
             connection.is_closed_already(self, CloseReason::SlowConsumer);

@@ -19,6 +19,9 @@ use super::socket::Socket;
 /// every flush but those that are behind.
 const SEALED: usize = 64 * 1024;
 
+/// What the state of TLS takes of the heap for a connection that is idle, in bytes.
+pub(super) const MEMORY: usize = 10 * 1024;
+
 /// A socket whose TLS handshake is done.
 #[derive(Debug)]
 pub struct TlsSocket {

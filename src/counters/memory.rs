@@ -4,6 +4,8 @@
 //! read-modify-write on a message's way. What is taken on one worker and given back on another (mail) is added by the
 //! one and subtracted by the other, so a single worker's figure may be negative; only the sum over all of them counts.
 
+use std::sync::Arc;
+
 use super::Counter;
 
 /// Declares the kinds: a variant, the value of the label `kind` of the metric, and what it is.
@@ -33,6 +35,11 @@ macro_rules! kinds {
 kinds! {
     Frames = "frames", "Frames that wait for subscribers: a frame that many queues share counts once.";
     Queues = "queues", "The entries of the outbound queues, which refer to those frames.";
+    Messages = "messages", "Messages from clients of which a part has come.";
+    Channels = "channels", "Channels, their names and their tables, and which connection reads and writes which.";
+    Connections = "connections", "Connections themselves, the state of TLS with them.";
+    Requests = "requests", "Sockets that are no connections, or not yet, and the bodies of requests.";
+    Mail = "mail", "Messages on their way from one worker to another.";
 }
 
 /// What one worker holds, in bytes of the heap, by kind.
@@ -46,10 +53,62 @@ impl Memory {
         self.0[kind as usize].set(bytes as u64);
     }
 
+    /// Replaces a figure that is below zero on a worker which gives back more than it takes.
+    #[inline]
+    pub fn set_signed(&self, kind: Kind, bytes: i64) {
+        self.0[kind as usize].set(bytes.cast_unsigned());
+    }
+
+    /// Changes a figure by so many bytes. Only the worker that owns it calls it.
+    #[inline]
+    pub fn change(&self, kind: Kind, bytes: i64) {
+        self.0[kind as usize].add(bytes.cast_unsigned());
+    }
+
+    /// Counts a piece for as long as it is there. Only the worker that owns the figures makes it and drops it.
+    pub fn hold(self: &Arc<Self>, kind: Kind, bytes: usize) -> Holding {
+        self.change(kind, bytes as i64);
+        Holding { memory: self.clone(), kind, bytes }
+    }
+
+    /// All figures together.
+    #[inline]
+    pub fn sum(&self) -> i64 {
+        self.0.iter().map(|figure| figure.get().cast_signed()).sum()
+    }
+
     /// A figure as this worker sees it: below zero if more was given back here than was taken.
     #[inline]
     pub fn get(&self, kind: Kind) -> i64 {
         self.0[kind as usize].get().cast_signed()
+    }
+}
+
+/// Memory that counts until this is dropped.
+#[derive(Debug)]
+pub struct Holding {
+    memory: Arc<Memory>,
+    kind: Kind,
+    bytes: usize,
+}
+
+impl Holding {
+    /// Counts so many bytes more.
+    pub fn grow(&mut self, bytes: usize) {
+        self.memory.change(self.kind, bytes as i64);
+        self.bytes += bytes;
+    }
+
+    /// Counts so many bytes from now on.
+    pub fn set(&mut self, bytes: usize) {
+        self.memory.change(self.kind, bytes as i64 - self.bytes as i64);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.memory.change(self.kind, -(self.bytes as i64));
     }
 }
 
@@ -79,6 +138,19 @@ mod tests {
             let alike = Kind::ALL.iter().filter(|other| other.name() == kind.name());
             assert_eq!(alike.count(), 1, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn what_is_held_counts_until_it_is_dropped() {
+        let memory = Arc::new(Memory::default());
+        memory.change(Kind::Mail, -7);
+        let mut held = memory.hold(Kind::Requests, 100);
+        held.grow(20);
+        assert_eq!((memory.get(Kind::Requests), memory.sum()), (120, 113));
+        held.set(50);
+        assert_eq!(memory.get(Kind::Requests), 50);
+        drop(held);
+        assert_eq!((memory.get(Kind::Requests), memory.sum()), (0, -7));
     }
 
     #[test]

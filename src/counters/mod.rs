@@ -7,6 +7,7 @@ pub mod histogram;
 pub mod memory;
 pub mod tally;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
@@ -52,10 +53,12 @@ pub struct Counters {
     pub queued_for_closing: Counter,
     /// Notified when another worker has found that too much memory is held, and this one can do something about it.
     pub memory_is_short: Notify,
+    /// Memory of the largest message of which a part has come, or more: it falls only when it is looked for.
+    pub largest_message: Counter,
     /// Memory of the frames that wait anywhere now; a frame shared by many counts once.
     pub held: Held,
-    /// Memory that is held now, by kind; frames are in `held`.
-    pub memory: Memory,
+    /// Memory that is held now, by kind; that of frames is in `held`.
+    pub memory: Arc<Memory>,
     /// Connections opened.
     pub opened: Counter,
     /// Connections that are over, by why.
@@ -106,6 +109,19 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Memory of one kind, in bytes, as this worker sees it: only the sum over all workers is what is held.
+    pub fn memory_of(&self, kind: Kind) -> i64 {
+        match kind {
+            Kind::Frames => self.held.bytes() as i64,
+            _ => self.memory.get(kind),
+        }
+    }
+
+    /// Memory of all kinds, likewise.
+    pub fn all_memory(&self) -> i64 {
+        self.held.bytes() as i64 + self.memory.sum()
+    }
+
     /// Memory of all that waits in outbound queues, in bytes: frames, each once, and what the queues need to hold them.
     pub fn queue_memory(&self) -> usize {
         self.held.bytes() + usize::try_from(self.memory.get(Kind::Queues)).unwrap_or(0)
@@ -129,6 +145,7 @@ impl Names for Endings {
         "administrator",
         "malformed_message",
         "message_too_big",
+        "memory_full",
         "protocol_error",
         "fault",
     ];
@@ -171,6 +188,7 @@ impl Names for Refusals {
         "too_many_handshakes",
         "too_many_connections",
         "full",
+        "memory_full",
         "draining",
         "not_a_trusted_proxy",
         "no_proxy_header",

@@ -61,12 +61,22 @@ pub(super) async fn admit<B: Body>(
         }
         Admission::Anybody => None,
     };
+    let (read, write) =
+        grants.as_ref().map_or((&[][..], &[][..]), |grants| (&grants.read[..], &grants.write[..]));
+    if !front.connections.has_memory_for(read, write) {
+        return Err(Refusal::MemoryFull);
+    }
     let neighbour = front.enter_beside(peer)?;
     let place = Place::take(&front.shared.taken, rules.max_connections).ok_or(Refusal::Full)?;
     let place = place.beside(neighbour);
-    let (read, write) =
-        grants.as_ref().map_or((&[][..], &[][..]), |grants| (&grants.read[..], &grants.write[..]));
     let reservation = Reservation::in_turn(&front.connections, read, write).await;
+    // Others that passed the same look have taken theirs since.
+    if !front.connections.has_memory_for(&[], &[]) {
+        return Err(Refusal::MemoryFull);
+    }
+    // The names are the hub's from here on: many that wait for other workers would hold them twice.
+    let grants =
+        grants.map(|grants| auth::Grants { read: Vec::new(), write: Vec::new(), ..grants });
     reservation.opened().await;
     front.note_admitted(peer);
     let identity = Identity {

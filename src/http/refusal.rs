@@ -85,6 +85,9 @@ pub(super) enum Refusal {
     /// No room.
     #[error("no more connections: limits.max_connections is reached")]
     Full,
+    /// No memory for one more.
+    #[error("no memory for more connections: limits.memory is reached")]
+    MemoryFull,
     /// Going down.
     #[error("the server is shutting down")]
     Draining,
@@ -118,7 +121,9 @@ impl Refusal {
             Refusal::TooManyHandshakes | Refusal::TooManyConnections => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Full | Refusal::MemoryFull | Refusal::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -136,6 +141,7 @@ impl Refusal {
             Refusal::TooManyHandshakes => "too_many_handshakes",
             Refusal::TooManyConnections => "too_many_connections",
             Refusal::Full => "full",
+            Refusal::MemoryFull => "memory_full",
             Refusal::Draining => "draining",
         }
     }
@@ -213,7 +219,8 @@ mod tests {
             Refusal::NoManageGrant => Some(Refusal::TooManyHandshakes),
             Refusal::TooManyHandshakes => Some(Refusal::TooManyConnections),
             Refusal::TooManyConnections => Some(Refusal::Full),
-            Refusal::Full => Some(Refusal::Draining),
+            Refusal::Full => Some(Refusal::MemoryFull),
+            Refusal::MemoryFull => Some(Refusal::Draining),
             Refusal::Draining => None,
         }
     }

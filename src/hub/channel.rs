@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::mail::{WorkerId, WorkerSet};
 use super::pace::Pace;
+use crate::counters::memory::piece;
 
 /// A channel's key in its hub's table.
 pub(super) type ChannelKey = u32;
@@ -79,6 +80,17 @@ impl Channel {
     /// At its home: whether it has subscribers anywhere.
     pub(super) fn is_heard(&self) -> bool {
         !self.readers.is_empty() || !self.interested.is_empty()
+    }
+
+    /// Bytes of the heap that it takes, its subscribers here aside: itself and its name, twice.
+    pub(super) fn memory(&self) -> usize {
+        const COUNTS: usize = 2 * size_of::<usize>();
+        piece(size_of::<Channel>()) + piece(COUNTS + self.name.len()) + piece(self.encoded.len())
+    }
+
+    /// Bytes of the heap that the list of its subscribers takes.
+    pub(super) fn readers_memory(&self) -> usize {
+        piece(size_of::<Reader>() * self.readers.capacity())
     }
 
     /// Whether nobody needs the channel any more.

@@ -77,7 +77,8 @@ impl Hub {
             done += 1;
         }
         if *reads + *writes == 0 {
-            self.members.remove(*key as usize);
+            let member = self.members.remove(*key as usize);
+            self.granted -= member.lists();
         }
         done
     }
@@ -91,7 +92,9 @@ impl Hub {
             reads[moved.slot as usize].position = subscription.position;
         }
         if channel.readers.len() * 4 < channel.readers.capacity() {
+            let before = channel.readers_memory();
             channel.readers.shrink_to(channel.readers.len() * 2);
+            self.granted -= before - channel.readers_memory();
         }
         if channel.readers.is_empty() && channel.home != self.me {
             self.outbox[channel.home.index()].push(super::Mail::Leave(channel.name.clone()));

@@ -3,6 +3,7 @@
 use super::channel::ChannelKey;
 use super::credit::Unanswered;
 use super::queue::OutboundQueue;
+use crate::counters::memory::piece;
 
 /// A subscription of a member.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +11,13 @@ pub(super) struct Subscription {
     pub(super) channel: ChannelKey,
     /// Where the member stands among the channel's readers.
     pub(super) position: u32,
+}
+
+impl Member {
+    /// Bytes of the heap that its lists of channels take.
+    pub(super) fn lists(&self) -> usize {
+        piece(size_of_val(&*self.reads)) + piece(size_of_val(&*self.writes))
+    }
 }
 
 /// One who reads and writes channels.

@@ -51,6 +51,9 @@ pub use pace::BusyChannel;
 use placement::Placement;
 use queue::{OutboundQueue, RingPool};
 
+/// Tables of no more channels than this are left as they are.
+const SMALL_TABLE: usize = 1024;
+
 /// A member's key: small, stable while it lives, used again after.
 pub type MemberKey = u32;
 
@@ -64,7 +67,13 @@ pub struct Hub {
     me: WorkerId,
     placement: Placement,
     names: HashMap<Arc<str>, ChannelKey, foldhash::fast::RandomState>,
-    channels: Slab<Channel>,
+    channels: Slab<Box<Channel>>,
+    /// The most channels that there have been since its tables were last made smaller.
+    most_channels: usize,
+    /// Bytes of the heap that channels, their subscribers and the lists of members take, tables aside.
+    granted: usize,
+    /// Bytes of mail that was posted here, less those of mail that was taken here.
+    in_mail: i64,
     /// How many of them have their home here.
     at_home: usize,
     members: Slab<Member>,
@@ -114,6 +123,9 @@ impl Hub {
             names: HashMap::with_hasher(placement.hasher()),
             placement,
             channels: Slab::new(),
+            most_channels: 0,
+            granted: 0,
+            in_mail: 0,
             at_home: 0,
             members: Slab::new(),
             outsiders: Slab::new(),
@@ -187,6 +199,7 @@ impl Hub {
             .collect();
         let member = &mut self.members[key as usize];
         (member.reads, member.writes, member.opening) = (reads, written.into(), opening);
+        self.granted += member.lists();
         key
     }
 
@@ -194,7 +207,9 @@ impl Hub {
     fn subscribe(&mut self, member: MemberKey, slot: u32, key: ChannelKey) -> (u32, bool) {
         let channel = &mut self.channels[key as usize];
         let position = channel.readers.len() as u32;
+        let before = channel.readers_memory();
         channel.readers.push(Reader { member, slot });
+        self.granted += channel.readers_memory() - before;
         if channel.home == self.me {
             return (position, false);
         }
@@ -226,8 +241,10 @@ impl Hub {
         let channel =
             Channel::new(shared.clone(), protocol::encode_name(name), self.placement.home(name));
         self.at_home += usize::from(channel.home == self.me);
-        let key = self.channels.insert(channel) as ChannelKey;
+        self.granted += channel.memory();
+        let key = self.channels.insert(Box::new(channel)) as ChannelKey;
         self.names.insert(shared, key);
+        self.most_channels = self.most_channels.max(self.channels.len());
         key
     }
 
@@ -236,10 +253,27 @@ impl Hub {
             let channel = self.channels.remove(key as usize);
             self.at_home -= usize::from(channel.home == self.me);
             self.names.remove(&channel.name);
+            self.granted -= channel.memory() + channel.readers_memory();
+            self.shrink_tables();
+        }
+    }
+
+    /// Gives back what the tables of channels have room for, once most of the channels have gone.
+    fn shrink_tables(&mut self) {
+        let channels = self.channels.len();
+        if self.most_channels > SMALL_TABLE && channels < self.most_channels / 4 {
+            self.most_channels = channels;
+            self.names.shrink_to(channels * 2);
+            self.channels.shrink_to_fit();
         }
     }
 
     // ---- queues
+
+    /// The keys of all members.
+    pub fn keys(&self) -> impl Iterator<Item = MemberKey> {
+        self.members.iter().map(|(key, _)| key as MemberKey)
+    }
 
     /// The members for which something waits, with their queues.
     pub fn waiting(&self) -> impl Iterator<Item = (MemberKey, &OutboundQueue)> {
@@ -290,6 +324,22 @@ impl Hub {
     /// Bytes of the heap that the entries of all queues take.
     pub fn entries(&self) -> usize {
         self.rings.bytes()
+    }
+
+    /// Bytes of the heap that channels take, their names, tables, subscribers and writers.
+    pub fn channel_memory(&self) -> usize {
+        // One byte of control for each bucket, of which seven in eight are used at most.
+        let bucket = size_of::<(Arc<str>, ChannelKey)>() + 1;
+        let names = (self.names.capacity() * 8 / 7).next_power_of_two() * bucket;
+        // The slab marks the empty slots.
+        let slots = self.channels.capacity() * 2 * size_of::<usize>();
+        self.granted + names + slots
+    }
+
+    /// Bytes of the heap that mail takes which this hub has posted, less those of the mail that it has taken: the sum
+    /// over all hubs is what is on its way.
+    pub fn mail_memory(&self) -> i64 {
+        self.in_mail
     }
 
     // ---- effects

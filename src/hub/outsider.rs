@@ -140,6 +140,7 @@ impl Hub {
                 }
             };
             outsider.unanswered.add(1, bytes as u32);
+            self.in_mail += bytes as i64;
             return;
         }
         let owed = Owed { to: by, left_out, first: number, messages: 1 };

@@ -64,7 +64,7 @@ impl Busy {
     }
 
     /// The busiest of the last whole second, the busiest first.
-    pub(super) fn busiest(&self, channels: &Slab<Channel>, most: usize) -> Vec<BusyChannel> {
+    pub(super) fn busiest(&self, channels: &Slab<Box<Channel>>, most: usize) -> Vec<BusyChannel> {
         let last = self.second.wrapping_sub(1);
         let messages = |pace: &Pace| match pace.second {
             second if second == self.second => pace.before,
@@ -73,7 +73,7 @@ impl Busy {
         };
         let known = self.before.iter().filter_map(|key| channels.get(*key as usize));
         let mut busy: Vec<(u32, &Channel)> = known
-            .map(|channel| (messages(&channel.pace), channel))
+            .map(|channel| (messages(&channel.pace), &**channel))
             .filter(|(n, _)| *n > 0)
             .collect();
         let order = |one: &(u32, &Channel), other: &(u32, &Channel)| {

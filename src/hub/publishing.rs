@@ -42,6 +42,7 @@ impl Hub {
                 self.since,
             );
             member.unanswered.add(1, bytes as u32);
+            self.in_mail += bytes as i64;
             return Ok(());
         }
         if !channel.is_heard() {

@@ -21,6 +21,7 @@ impl Hub {
             Mail::Subscribed(name) => self.confirmed(&name),
             Mail::Publish { channel, publisher, wanted, frames, messages, since } => {
                 self.reach_back_to(since);
+                self.in_mail -= frames.len() as i64;
                 self.sequence(&channel, publisher, wanted, frames, messages);
             }
             Mail::Deliver { channel, delivery } => {

@@ -57,16 +57,32 @@ pub(super) static KEYS: &[Key] = &[
               many channels one can name.",
     },
     Key {
+        path: "limits.memory",
+        other_variables: &[],
+        field: Field::Size(lens!(limits.memory), 1 << 20..=64 << 40),
+        unset: Unset::Told {
+            words: "half of the memory or of the control group's limit, 512MiB where neither can be told; \
+                    twice total_queue if that is more",
+            example: "\"2GiB\"",
+        },
+        reload: Reload::AtOnce,
+        doc: "What clients can make grow, all together: queues, messages of which a part has come, \
+              channels, connections, requests. At the bound handshakes are answered 503, and the \
+              connection with the largest part of a message is closed with 1013. Leave as much again \
+              to the machine: the process takes more than it counts here.",
+    },
+    Key {
         path: "limits.total_queue",
         other_variables: &[],
         field: Field::Size(lens!(limits.total_queue), 64 << 10..=64 << 40),
         unset: Unset::Told {
-            words: "a quarter of the memory or of the control group's limit, 256MiB where neither can be told",
+            words: "a quarter of the memory or of the control group's limit, 256MiB where neither can be told; \
+                    half of limits.memory if that is less",
             example: "\"1GiB\"",
         },
         reload: Reload::AtOnce,
-        doc: "What all outbound queues together hold, where a message for many counts once; at the bound the owner of the longest is the slow \
-              consumer.",
+        doc: "The part of limits.memory that all outbound queues together may take, where a message for \
+              many counts once; at the bound the owner of the longest is the slow consumer.",
     },
     Key {
         path: "limits.max_message_size",

@@ -98,6 +98,7 @@ fn every_key_has_its_change() {
             "limits.bytes_per_second" => "\"7KiB\"".into(),
             "listen" | "metrics.listen" => "[\"127.0.0.1:1\"]".into(),
             "limits.total_queue" => "\"96KiB\"".into(),
+            "limits.memory" => "\"96MiB\"".into(),
             "control.socket" => "\"/p\"".into(),
             // It is on while anybody can sign.
             "http.welcome" => "false".into(),

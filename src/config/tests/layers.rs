@@ -249,6 +249,28 @@ fn the_queues_together_take_a_quarter_of_the_memory_unless_told_otherwise() {
 }
 
 #[test]
+fn what_clients_make_grow_takes_half_of_the_memory_or_twice_the_queues() {
+    let fake = || Fake { memory: Some(8 << 30), ..Fake::new() };
+    let limits = |fake: Fake| (fake.config().limits.memory, fake.config().limits.total_queue);
+    assert_eq!(limits(Fake::new()), (512 << 20, 256 << 20));
+    assert_eq!(limits(fake()), (4 << 30, 2 << 30));
+    assert_eq!(limits(fake().toml("limits.total_queue = \"3GiB\"")), (6 << 30, 3 << 30));
+    assert_eq!(limits(fake().toml("limits.total_queue = \"1MiB\"")), (4 << 30, 1 << 20));
+    assert_eq!(limits(fake().toml("limits.memory = \"2GiB\"")), (2 << 30, 1 << 30));
+    assert_eq!(limits(fake().toml("limits.memory = \"7GiB\"")), (7 << 30, 2 << 30));
+    let both = "[limits]\nmemory = \"64MiB\"\ntotal_queue = \"64MiB\"";
+    assert_eq!(limits(fake().toml(both)), (64 << 20, 64 << 20));
+}
+
+#[test]
+fn queues_cannot_take_more_than_the_whole() {
+    let fake = Fake::new().toml("[limits]\nmemory = \"64MiB\"\ntotal_queue = \"65MiB\"");
+    let faults = fake.faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("memory (64MiB) is less than total_queue (65MiB)"), "{faults:?}");
+}
+
+#[test]
 fn the_control_socket_is_in_the_runtime_directory_where_there_is_one() {
     let fake = Fake::new().env(&[("RUNTIME_DIRECTORY", "/run/philote:/run/other")]);
     assert_eq!(fake.config().control.socket, Some("/run/philote/control.sock".into()));

@@ -176,6 +176,20 @@ pub static METRICS: &[Metric] = &[
         value: Value::Gauge(|reading| Some(reading.sources.total_queue.load(Relaxed) as f64)),
     },
     Metric {
+        name: "philote_memory",
+        unit: BYTES,
+        meaning: "Memory for what clients can make grow: frames that wait for subscribers and the queues they \
+                  wait in (both are philote_queue_memory_bytes), messages of which a part has come, channels, \
+                  connections, requests, and mail between workers.",
+        value: Value::Gauges("kind", |reading| reading.memory()),
+    },
+    Metric {
+        name: "philote_memory_limit",
+        unit: BYTES,
+        meaning: "The most that all kinds together may take, which is limits.memory.",
+        value: Value::Gauge(|reading| Some(reading.sources.memory.load(Relaxed) as f64)),
+    },
+    Metric {
         name: "philote_worker_lag",
         unit: SECONDS,
         meaning: "How late a worker came to what it does each second, the last time or by now.",

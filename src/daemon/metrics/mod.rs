@@ -47,6 +47,7 @@ pub struct Sources {
     /// The limits in force.
     max_connections: AtomicUsize,
     total_queue: AtomicUsize,
+    memory: AtomicUsize,
     reloads_done: AtomicU64,
     reloads_rejected: AtomicU64,
     /// Whether the last reload was put in force, or none has been asked for.
@@ -65,6 +66,7 @@ impl Sources {
             began,
             max_connections: AtomicUsize::default(),
             total_queue: AtomicUsize::default(),
+            memory: AtomicUsize::default(),
             reloads_done: AtomicU64::default(),
             reloads_rejected: AtomicU64::default(),
             reload_holds: AtomicBool::new(true),
@@ -78,6 +80,7 @@ impl Sources {
     pub fn set_limits(&self, limits: &Limits) {
         self.max_connections.store(limits.max_connections, Relaxed);
         self.total_queue.store(limits.total_queue, Relaxed);
+        self.memory.store(limits.memory, Relaxed);
     }
 
     /// How long messages took from being read to being written, since the start.

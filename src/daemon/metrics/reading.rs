@@ -8,6 +8,7 @@ use super::Sources;
 use super::process::Process;
 use crate::counters::Counters;
 use crate::counters::histogram::{Histogram, Observed};
+use crate::counters::memory::Kind;
 use crate::counters::tally::{Names, Tally};
 use crate::worker::workers::BEAT;
 
@@ -50,6 +51,15 @@ impl<'a> Reading<'a> {
             }
         }
         all
+    }
+
+    /// Memory by kind, in bytes.
+    pub(super) fn memory(&self) -> Vec<(String, f64)> {
+        let counters = &self.sources.shared.counters;
+        let sum = |kind| counters.iter().map(|of| of.memory_of(kind)).sum::<i64>();
+        // Figures that change while they are read may be a little below zero together.
+        let figure = |kind: Kind| (kind.name().to_owned(), sum(kind).max(0) as f64);
+        Kind::ALL.into_iter().map(figure).collect()
     }
 
     /// A histogram, summed over the workers.
