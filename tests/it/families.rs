@@ -59,6 +59,11 @@ fn without_ipv6_localhost_is_listened_on_by_ipv4_and_the_log_says_so() {
         is_reached_by_tools(&without, &server, port);
         is_reached_by_tools(&without, &server, other);
         server.stop();
+        // That there is no IPv6 is not why it cannot be reached.
+        let url = format!("http://localhost:{port}");
+        let done = without.command(PHILOTE).args(["health", "--url", &url]).output().expect("runs");
+        let text = String::from_utf8_lossy(&done.stderr);
+        assert!(text.contains("Connection refused"), "{text}");
     }
 }
 

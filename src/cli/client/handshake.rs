@@ -1,6 +1,8 @@
 //! Owns [`open`]: from a server and a token to a WebSocket connection (RFC 6455, section 4.1), or the
 //! server's own word why not.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -39,7 +41,7 @@ const REFUSAL: usize = 4096;
 pub(in crate::cli) enum Unreachable {
     /// Nobody is there.
     #[error("{0}")]
-    Socket(#[from] std::io::Error),
+    Socket(#[from] io::Error),
     /// Somebody is, and not by TLS as we want it.
     #[error("{0}")]
     Tls(#[from] Fault),
@@ -103,14 +105,33 @@ pub(in crate::cli) async fn connect(server: &Server) -> Result<Box<dyn Socket>, 
     })
 }
 
-async fn connect_plainly(server: &Server) -> std::io::Result<Box<dyn Socket>> {
+async fn connect_plainly(server: &Server) -> io::Result<Box<dyn Socket>> {
     let stream = match &server.place {
-        Place::Addresses(addresses) => TcpStream::connect(&addresses[..]).await?,
-        Place::Name(name, port) => TcpStream::connect(&look_up(name, *port).await?[..]).await?,
+        Place::Addresses(addresses) => connect_to_one_of(addresses).await?,
+        Place::Name(name, port) => connect_to_one_of(&look_up(name, *port).await?).await?,
         Place::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
     };
     stream.set_nodelay(true)?;
     Ok(Box::new(stream))
+}
+
+/// Tries the addresses in turn. The error is the last one's, but that this machine lacks a family, as one of the two
+/// addresses of `localhost` shows, says less of the server than any other error.
+async fn connect_to_one_of(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failed = None;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if failed.is_some() && lacks_family(&error) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")))
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 fn request(server: &Server, token: &Token, key: &str) -> Result<Request<Empty<Bytes>>, Failure> {
