@@ -75,6 +75,8 @@ pub struct Connections {
     draining: Cell<bool>,
     /// What is left of the messages of this turn for whoever comes first.
     pub(super) messages_left: Cell<usize>,
+    /// The same of the steps of reading messages.
+    pub(super) steps_left: Cell<usize>,
 }
 
 impl Connections {
@@ -108,6 +110,7 @@ impl Connections {
             broken: Cell::new(false),
             draining: Cell::new(false),
             messages_left: Cell::new(super::MESSAGES_OF_A_TURN),
+            steps_left: Cell::new(super::STEPS_OF_A_TURN),
         })
     }
 
@@ -147,6 +150,7 @@ impl Connections {
     /// Ends the turn up to the mail, and wakes who waited for mail that came.
     pub fn settle(&self) {
         self.messages_left.set(super::MESSAGES_OF_A_TURN);
+        self.steps_left.set(super::STEPS_OF_A_TURN);
         let (opened, credited, stirred) = {
             let mut hub = self.hub.borrow_mut();
             hub.settle();
@@ -320,6 +324,16 @@ impl Connections {
             hub.touch(key);
             result
         })
+    }
+
+    /// Notes that reading a connection's messages took so many steps of this turn.
+    pub(super) fn take_steps(&self, steps: usize) {
+        let left = self.steps_left.get().saturating_sub(steps);
+        self.steps_left.set(left);
+        if left == 0 {
+            // There may be nothing to flush that ends the turn.
+            self.nudge();
+        }
     }
 
     pub(super) fn has_credit(&self, key: MemberKey) -> bool {

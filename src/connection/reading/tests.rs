@@ -9,7 +9,7 @@ use std::task::Waker;
 use super::super::client_frame::masked;
 use super::super::relay::Relay;
 use super::super::tests::{Alone, run_local, sockets};
-use super::super::{Application, MESSAGES_OF_A_TURN, STEPS_A_TURN};
+use super::super::{Application, MESSAGES_OF_A_TURN, STEPS_A_TURN, STEPS_OF_A_TURN};
 use super::*;
 use crate::config::Config;
 
@@ -46,6 +46,8 @@ struct Driven {
     peer: UnixStream,
     unsent: Vec<u8>,
     steps: Rc<Cell<usize>>,
+    /// The worker's turn goes on: others are still to come.
+    same_turn: bool,
 }
 
 /// What was done in a turn.
@@ -65,7 +67,7 @@ impl Driven {
         // Never dropped, so that its member stays.
         let reservation = std::mem::ManuallyDrop::new(alone.reserve(&[], &["c"]));
         let connection = Connection::new(reservation.key(), alone.identity(), socket, &[]);
-        Driven { alone, connection, peer, unsent: sends, steps }
+        Driven { alone, connection, peer, unsent: sends, steps, same_turn: false }
     }
 
     /// Has the peer send what its socket takes, and the connection take its turn.
@@ -89,7 +91,9 @@ impl Driven {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(self.connection.turn(&self.alone.all, &mut cx).is_pending(), "it is over");
         let after = so_far();
-        self.alone.end_turn();
+        if !self.same_turn {
+            self.alone.end_turn();
+        }
         Done {
             bytes: after.bytes - before.bytes,
             messages: after.messages - before.messages,
@@ -145,13 +149,38 @@ fn a_message_that_is_slow_to_read_takes_many_turns_and_no_more_of_each_than_othe
             let mut driven = Driven::new(&Config::default(), sends);
             let listener = driven.alone.reserve(&["c"], &[]);
             let (most, turns) = driven.until(3).await;
-            assert!(most.steps <= STEPS_A_TURN && most.bytes <= BYTES_A_TURN, "{part}: {most:?}");
+            assert!(
+                most.steps <= STEPS_OF_A_TURN && most.bytes <= BYTES_A_TURN,
+                "{part}: {most:?}"
+            );
             let all = driven.steps.get();
-            assert!(turns >= all / STEPS_A_TURN && all > 4 * STEPS_A_TURN, "{turns} for {all}");
+            assert!(
+                turns >= all / STEPS_OF_A_TURN && all > 4 * STEPS_OF_A_TURN,
+                "{turns} for {all}"
+            );
             assert!(driven.connection.is_open(), "{part}");
             let heard = driven.alone.all.hub.borrow().queue(listener.key()).messages();
             assert_eq!(heard, 1, "{part}: what stands behind it is taken too");
         }
+    });
+}
+
+#[test]
+fn of_many_who_send_what_is_slow_to_read_only_the_first_has_much_of_a_turn() {
+    run_local(async {
+        let slow = masked(TEXT, &message(r#""\n":0,"#, 1_000_000), [5; 4]);
+        let mut driven = Driven::new(&Config::default(), slow);
+        while driven.connection.inbound.borrow().reading.is_none() {
+            driven.turn().await;
+        }
+        driven.same_turn = true;
+        assert_eq!(driven.turn().await.steps, STEPS_OF_A_TURN);
+        // Whoever comes after it in the same turn.
+        for _ in 0..10 {
+            assert_eq!(driven.turn().await.steps, STEPS_A_TURN);
+        }
+        driven.alone.end_turn();
+        assert_eq!(driven.turn().await.steps, STEPS_OF_A_TURN);
     });
 }
 
