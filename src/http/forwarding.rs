@@ -222,6 +222,9 @@ mod tests {
         let lines =
             headers(&[("host", "inner:6380"), ("x-forwarded-host", "evil, app.example.org")]);
         assert_eq!(forwarding.host(peer("unix"), &lines), Some("app.example.org"));
+        let lines =
+            headers(&[("x-forwarded-host", "evil"), ("x-forwarded-host", "app.example.org")]);
+        assert_eq!(forwarding.host(peer("unix"), &lines), Some("app.example.org"));
         let lines = headers(&[("host", "inner:6380")]);
         assert_eq!(forwarding.host(peer("unix"), &lines), Some("inner:6380"));
         assert_eq!(forwarding.host(peer("unix"), &HeaderMap::new()), None);

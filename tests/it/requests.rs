@@ -247,39 +247,35 @@ fn head_of(length: usize, blanks: bool) -> Vec<u8> {
 
 #[test]
 fn a_head_longer_than_the_limit_is_431_however_it_is_cut() {
-    const LIMIT: usize = 16 << 10;
-    let server = Server::with("[limits]\nmax_head_size = \"16KiB\"");
-    for blanks in [false, true] {
-        for (length, status) in [
-            (LIMIT - 1, 200),
-            (LIMIT, 200),
-            (LIMIT + 1, 431),
-            (LIMIT * 3 / 2, 431),
-            (LIMIT * 2, 431),
-        ] {
-            let head = head_of(length, blanks);
-            for piece in [length, 1000, 5000, LIMIT - 1, LIMIT] {
-                let mut stream = connect(server.address());
-                for piece in head.chunks(piece) {
-                    // Whoever has been refused may find it closed.
-                    if stream.write_all(piece).is_err() {
-                        break;
+    for limit in [16 << 10, 64 << 10] {
+        let server = Server::with(&format!("[limits]\nmax_head_size = {limit}"));
+        for blanks in [false, true] {
+            for length in [limit - 1, limit, limit + 1, limit * 3 / 2, 100_000] {
+                let status = if length <= limit { 200 } else { 431 };
+                let head = head_of(length, blanks);
+                for piece in [length, 1000, limit / 3, limit - 1, limit] {
+                    let mut stream = connect(server.address());
+                    for piece in head.chunks(piece) {
+                        // Whoever has been refused may find it closed.
+                        if stream.write_all(piece).is_err() {
+                            break;
+                        }
                     }
+                    let answer = Response::read(&mut stream, "GET").0;
+                    let answered = answer.map(|answer| answer.status);
+                    // A reset may overtake the answer where not all of the head was read.
+                    let fine = answered == Some(status) || (status == 431 && answered.is_none());
+                    assert!(fine, "{length} of {limit} in pieces of {piece}: {answered:?}");
                 }
-                let answer = Response::read(&mut stream, "GET").0;
-                let answered = answer.map(|answer| answer.status);
-                // A reset may overtake the answer where not all of the head was read.
-                let fine = answered == Some(status) || (status == 431 && answered.is_none());
-                assert!(fine, "{length} in pieces of {piece}: {answered:?}");
             }
         }
-    }
-    // The second request of a connection has the same limit.
-    let mut stream = connect(server.address());
-    for (length, status) in [(LIMIT, 200), (LIMIT + 64, 431)] {
-        stream.write_all(&head_of(length, false)).expect("taken");
-        let answer = Response::read(&mut stream, "GET").0.expect("an answer");
-        assert_eq!(answer.status, status);
+        // The second request of a connection has the same limit.
+        let mut stream = connect(server.address());
+        for (length, status) in [(limit, 200), (limit + 64, 431)] {
+            stream.write_all(&head_of(length, false)).expect("taken");
+            let answer = Response::read(&mut stream, "GET").0.expect("an answer");
+            assert_eq!(answer.status, status);
+        }
     }
 }
 
