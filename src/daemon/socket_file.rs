@@ -153,8 +153,9 @@ mod tests {
                 early
             });
             for _ in 0..ROUNDS {
-                let listening = listen(&path, 0o600, None, 16).expect("it listens");
+                // Before it listens: the stranger waits once the backlog is full.
                 connected.store(false, Ordering::Relaxed);
+                let listening = listen(&path, 0o600, None, 16).expect("it listens");
                 while !connected.load(Ordering::Relaxed) {
                     std::thread::yield_now();
                 }
