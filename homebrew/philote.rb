@@ -30,6 +30,8 @@ class Philote < Formula
     inreplace "packaging/launchd/config.toml" do |s|
       s.gsub! "/usr/local/var/", "#{var}/"
       s.gsub! "/etc/philote/", "#{pkgetc}/"
+      # It cannot raise the limit on open files either: 10240 is what macOS gives, max_pending and others among them.
+      s.gsub! "max_connections = 10000", "max_connections = 9000"
       # brew cannot have launchd wait longer than it does by itself, which may be five seconds.
       s.gsub! '#drain_timeout = "20s"', 'drain_timeout = "4s"'
     end

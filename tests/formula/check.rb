@@ -29,6 +29,9 @@ config = philote.pkgetc/"config.toml"
 holds("the configuration names nothing outside of the prefix") do
   config.read.scan(%r{"(/.*)"}).flatten.all? { |path| path.start_with?(HOMEBREW_PREFIX.to_s) }
 end
+holds("it allows as many connections as macOS gives open files for") do
+  config.read[/^max_connections = (\d+)$/, 1].to_i.between?(1000, 10_240 - 1024 - 128)
+end
 secret = philote.pkgetc/"secret"
 holds("a secret was made for its owner alone") { secret.read =~ /\A\h{64}\n\z/ && secret.stat.mode & 0o7777 == 0o600 }
 holds("the caveats say where it is") { philote.caveats.lines.map(&:strip).include?(secret.to_s) }

@@ -200,10 +200,12 @@ fn the_package_has_the_version_of_the_program() {
 }
 
 #[test]
-fn the_packaged_configuration_is_ten_lines_that_name_the_secret() {
+fn the_packaged_configuration_is_short_and_names_the_secret_and_the_limit_on_connections() {
     let configuration = text("packaging/config.toml");
-    assert_eq!(configuration.lines().count(), 10);
+    assert_eq!(configuration.lines().count(), 15);
     let set: Vec<&str> =
         configuration.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert_eq!(set, ["[auth]", "secret_file = \"/etc/philote/secret\""]);
+    let expected =
+        ["[auth]", "secret_file = \"/etc/philote/secret\"", "[limits]", "max_connections = 10000"];
+    assert_eq!(set, expected);
 }
