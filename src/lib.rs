@@ -68,8 +68,9 @@
 //! one into queues says into how many, by mail; when all have spoken the answer goes out.
 //!
 //! **A close.** Each has a [`connection::close::CloseReason`]: code, words, and what of the peer still counts. A
-//! Close seals the queue. Reading goes on until the peer's own Close, the end of the stream or
-//! `websocket.close_timeout`; then the task ends, and a guard takes the connection out of everything.
+//! Close seals the queue. Reading goes on, though nothing may count any more, until the peer's own Close, the end of
+//! the stream or `websocket.close_timeout`; only then does our side of the stream end, since a proxy drops what is on
+//! its way when it does. The task ends, and a guard takes the connection out of everything.
 //!
 //! **A question** of an administrator comes by a signal or over the control socket, where each request becomes a
 //! [`daemon::ask::Ask`]. One loop takes them all, one after the other, so that nothing changes the daemon from

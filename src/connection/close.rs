@@ -43,14 +43,12 @@ pub enum CloseReason {
     Administrator,
 }
 
-/// What of a peer's words counts after we have sent a Close.
+/// What of a peer's words counts after we have sent a Close, until its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Attention {
-    /// What it publishes is delivered until its own Close.
+pub(super) enum AfterClose {
+    /// What it publishes is delivered.
     Messages,
-    /// Only its Close.
-    Close,
-    /// Nothing: where its next frame begins is not known.
+    /// Nothing.
     Nothing,
 }
 
@@ -89,19 +87,19 @@ impl CloseReason {
     }
 
     /// What of the peer's words still counts until its own Close.
-    pub(super) fn attention(self) -> Attention {
+    pub(super) fn after_close(self) -> AfterClose {
         match self {
             CloseReason::ShuttingDown
             | CloseReason::KeyWithdrawn
             | CloseReason::TokenExpired
-            | CloseReason::Administrator => Attention::Messages,
-            CloseReason::Malformed(_) | CloseReason::SlowConsumer | CloseReason::TooFast => {
-                Attention::Close
-            }
-            CloseReason::Protocol(_)
+            | CloseReason::Administrator => AfterClose::Messages,
+            CloseReason::Malformed(_)
+            | CloseReason::SlowConsumer
+            | CloseReason::TooFast
+            | CloseReason::Protocol(_)
             | CloseReason::TooBig
             | CloseReason::MemoryFull
-            | CloseReason::Fault => Attention::Nothing,
+            | CloseReason::Fault => AfterClose::Nothing,
         }
     }
 

@@ -10,14 +10,12 @@ impl Connection {
     /// Closes the connection for a reason of the server's. What waits for it goes out first, unless it is
     /// closed for not taking it.
     pub(crate) fn close(&self, all: &Connections, reason: CloseReason) {
-        let next = reason.attention().into();
+        let next = reason.after_close().into();
         match self.phase.get() {
             Phase::Open => {}
-            // A second fault while it is closing: its words count for less.
-            Phase::Closing | Phase::Ignoring => {
-                if next != Phase::Closing {
-                    self.phase.set(next);
-                }
+            // A fault while it is closing: its words count no more.
+            Phase::Closing => {
+                self.phase.set(next);
                 return;
             }
             _ => return,
@@ -38,7 +36,7 @@ impl Connection {
     /// Goes on from a Close that was put into its queue before it was a connection.
     pub(super) fn is_closed_already(&self, all: &Connections, reason: CloseReason) {
         self.ending.set(Ending::Ours(reason));
-        self.phase.set(reason.attention().into());
+        self.phase.set(reason.after_close().into());
         self.limit_closing(all);
     }
 
@@ -58,28 +56,26 @@ impl Connection {
         self.wake();
     }
 
-    /// Ends the stream once everything is out: the server closes first, so that TIME_WAIT is on its side
-    /// (RFC 6455, 7.1.1). After both have sent a Close that is all. A peer that was not understood may
-    /// still be sending, and a socket that is closed with bytes unread takes back what it has sent: so
-    /// only our side is shut down, and the peer has until the deadline to read our Close.
+    /// Ends the stream once both sides have sent a Close and everything is out: the server closes first, so that
+    /// TIME_WAIT is on its side (RFC 6455, 7.1.1).
     pub(super) fn finish_if_flushed(&self, all: &Connections) {
-        let phase = self.phase.get();
-        if !matches!(phase, Phase::Deaf | Phase::Ending)
-            || self.shut.get()
-            || !all.hub.borrow().queue(self.key).is_empty()
-        {
+        if self.phase.get() != Phase::Ending || !all.hub.borrow().queue(self.key).is_empty() {
             return;
         }
-        let finished = self.socket.borrow_mut().finish();
-        if finished.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            // Once more when the socket takes bytes.
-            self.blocked.set(true);
-            self.wake();
-            return;
+        if !self.shut.get() {
+            let finished = self.socket.borrow_mut().finish();
+            if finished.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                // Once more when the socket takes bytes.
+                self.blocked.set(true);
+                self.wake();
+                return;
+            }
+            self.shut.set(true);
         }
-        self.shut.set(true);
-        if phase == Phase::Ending {
+        if self.let_go(all) {
             self.phase.set(Phase::Over);
+        } else {
+            self.wake();
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::{CloseReason, read_close};
+use super::discarding::FrameSkipper;
 use crate::counters::memory::piece;
 use crate::protocol::Parser;
 
@@ -31,6 +32,8 @@ pub(super) struct Inbound {
     pub(super) open: Option<Box<OpenMessage>>,
     /// A whole message that is being read, which takes more than one turn. Nothing behind it is looked at before.
     pub(super) reading: Option<Box<ReadMessage>>,
+    /// Once nothing of the peer's counts: where its frames begin.
+    pub(super) skipper: Option<Box<FrameSkipper>>,
 }
 
 /// The fragments of a message so far, unmasked.

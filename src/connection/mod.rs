@@ -6,6 +6,7 @@
 //!
 //! - [`table`]: the connections of one worker and what they share.
 //! - [`pace`]: how fast one is read from. [`network`], [`neighbours`]: whose it is, and how many more they have.
+//! - `discarding`: what comes after a Close of ours that the peer's words do not count behind.
 //! - [`inbound`]: bytes into messages. `flush`: queues into sockets. [`keepalive`]: who is still there.
 //! - [`socket`]: the kinds of sockets; [`tls`]: one of them.
 //! - [`survey`]: looking at many of them without holding anybody up. [`outsider`]: publishing without one.
@@ -20,6 +21,7 @@
 pub(crate) mod client_frame;
 pub mod close;
 mod closing;
+mod discarding;
 mod flush;
 pub mod handover;
 pub mod handshake_budget;
@@ -57,7 +59,7 @@ use tokio::time::Sleep;
 
 use crate::hub::MemberKey;
 use crate::protocol::Parser;
-use close::{Attention, CloseReason};
+use close::{AfterClose, CloseReason};
 pub use identity::{Identity, Peer, Place};
 use inbound::Inbound;
 use keepalive::Keepalive;
@@ -131,10 +133,9 @@ enum Phase {
     Open,
     /// We have sent a Close; what comes until the peer's is still taken in.
     Closing,
-    /// We have sent a Close for what the peer said or did; of what comes only its Close still counts.
-    Ignoring,
-    /// We have sent a Close for what is no WebSocket; what comes is thrown away until the stream ends.
-    Deaf,
+    /// We have sent a Close for what the peer said or did, or for a fault of ours; what comes is thrown away until
+    /// the peer's Close.
+    Discarding,
     /// Both have sent a Close: what waits has to go out, then it is over.
     Ending,
     /// It is over.
@@ -178,12 +179,11 @@ pub struct Connection {
     ending: Cell<Ending>,
 }
 
-impl From<Attention> for Phase {
-    fn from(attention: Attention) -> Phase {
-        match attention {
-            Attention::Messages => Phase::Closing,
-            Attention::Close => Phase::Ignoring,
-            Attention::Nothing => Phase::Deaf,
+impl From<AfterClose> for Phase {
+    fn from(after: AfterClose) -> Phase {
+        match after {
+            AfterClose::Messages => Phase::Closing,
+            AfterClose::Nothing => Phase::Discarding,
         }
     }
 }
@@ -287,8 +287,11 @@ impl Connection {
     fn take_a_bite(&self, all: &Connections, cx: &mut Context<'_>, bite: &mut Bite) -> Poll<()> {
         loop {
             self.finish_if_flushed(all);
-            if self.phase.get() == Phase::Over {
-                return Poll::Ready(());
+            match self.phase.get() {
+                Phase::Over => return Poll::Ready(()),
+                // More is left to read than a turn may; woken for it.
+                Phase::Ending if self.shut.get() => return Poll::Pending,
+                _ => {}
             }
             match self.read(all, cx, bite) {
                 Poll::Ready(Ok(None)) => {}
@@ -362,4 +365,5 @@ async fn run(all: Rc<Connections>, connection: Rc<Connection>) {
         connection.forget_inbound();
         connection.close(&all, CloseReason::Fault);
     }
+    connection.let_go(&all);
 }

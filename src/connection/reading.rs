@@ -79,6 +79,9 @@ impl Connection {
         if bite.is_spent() {
             return Poll::Ready(Ok(Some(Stop::Spent)));
         }
+        if matches!(self.phase.get(), Phase::Discarding | Phase::Ending) {
+            return self.discard(all, cx, bite);
+        }
         let inbound = &mut *self.inbound.borrow_mut();
         if let Some(mut message) = inbound.reading.take() {
             let ReadMessage { text, payload, parser } = &mut *message;
@@ -91,7 +94,7 @@ impl Connection {
             }
         }
         if inbound.has_waiting() && inbound.missing == 0 {
-            let Inbound { bytes, taken, open, missing, reading } = inbound;
+            let Inbound { bytes, taken, open, missing, reading, .. } = inbound;
             let (used, stop) = self.take_in(all, &mut bytes[*taken..], open, reading, bite);
             *taken += used;
             *missing = missing_of(&stop);
@@ -180,11 +183,11 @@ impl Connection {
         let mut at = 0;
         loop {
             match self.phase.get() {
-                Phase::Open | Phase::Closing | Phase::Ignoring => {}
+                Phase::Open | Phase::Closing => {}
+                // Where the next frame begins has to stay known.
+                Phase::Discarding => return (at, Ok(Stop::Closed)),
                 // Nothing that comes now counts.
-                Phase::Deaf | Phase::Ending | Phase::Over => {
-                    return (bytes.len(), Ok(Stop::Closed));
-                }
+                Phase::Ending | Phase::Over => return (bytes.len(), Ok(Stop::Closed)),
             }
             if at == bytes.len() {
                 return (at, Ok(Stop::Missing(0)));
@@ -235,7 +238,7 @@ impl Connection {
                 let work = Work { steps: &mut bite.steps, parser };
                 all.application.message(all, self, text, payload, work)
             }
-            Phase::Ignoring | Phase::Deaf | Phase::Ending | Phase::Over => Ok(Progress::Taken),
+            Phase::Discarding | Phase::Ending | Phase::Over => Ok(Progress::Taken),
         }
     }
 
@@ -247,7 +250,6 @@ impl Connection {
         bite: &mut Bite,
     ) -> Result<Option<Box<ReadMessage>>, CloseReason> {
         match event {
-            Event::Message { .. } if self.phase.get() == Phase::Ignoring => {}
             Event::Message { text, payload } => {
                 all.counters.messages_in.add(1);
                 let mut parser = Parser::default();

@@ -168,6 +168,16 @@ impl Socket {
         }
     }
 
+    /// Takes what has come out of the kernel, without regard to TLS or to what the runtime knows: for bytes that nobody
+    /// wants.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where there is nothing.
+    pub(super) fn receive_raw(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(&*self, bytes, RecvFlags::DONTWAIT)?;
+        Ok(count)
+    }
+
     /// Writes what fits now.
     ///
     /// # Errors
@@ -236,7 +246,7 @@ impl Socket {
     }
 }
 
-fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?)
 }
 

@@ -1,12 +1,13 @@
 //! A browser's plain `WebSocket`, `philote subscribe` and `philote publish` hear each other.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::support::dir::Dir;
+use crate::support::http::{free_port, local};
 use crate::support::server::Server;
 use crate::support::token::grant;
 use crate::support::tools::require_tool;
@@ -158,6 +159,54 @@ fn a_browser_and_the_command_line_hear_each_other() {
     publishes("be wrong");
     let told = next();
     assert!(told.starts_with("close 1007 ") && told.len() > "close 1007 ".len(), "{told}");
+}
+
+/// An nginx without TLS before a server, and its address.
+fn nginx(server: &Server, dir: &Dir) -> Option<(Gone, SocketAddr)> {
+    let nginx = require_tool("nginx", "apt install nginx")?;
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let address = local(free_port());
+    let own: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {};\n", at(name)))
+        .collect();
+    let text = format!(
+        "daemon off;\nmaster_process off;\npid {};\nerror_log {};\nevents {{}}\nhttp {{\naccess_log off;\n{own}\
+         server {{ listen {address}; location / {{ proxy_pass http://{}; proxy_http_version 1.1; \
+         proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade; \
+         proxy_set_header Connection upgrade; }} }}\n}}\n",
+        at("pid"),
+        at("error.log"),
+        server.address(),
+    );
+    let file = dir.write("nginx.conf", &text);
+    let mut command = Command::new(nginx);
+    command.arg("-c").arg(file).arg("-p").arg(dir.path()).args(["-e", &at("error.log")]);
+    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("nginx runs");
+    let nginx = Gone(child);
+    until_within(PATIENCE, "nginx listens", || TcpStream::connect(address).is_ok());
+    Some((nginx, address))
+}
+
+/// A page that sends too much, again and again, sees 1009 and the reason each time, through nginx too.
+#[test]
+fn a_browser_behind_nginx_sees_why_its_message_was_too_big() {
+    const ROUNDS: usize = 40;
+    let Some(browser) = require_tool("chromium", "apt install chromium") else { return };
+    let (server, dir) = (Server::start(), Dir::new());
+    let Some((_nginx, proxy)) = nginx(&server, &dir) else { return };
+    let url = format!("ws://{proxy}/?auth={}", grant(&["c"], &["c"]));
+    let page = include_str!("too_big.html").replace("WEBSOCKET_URL", &url);
+    let (port, told) = serves(page.replace("ROUNDS", &ROUNDS.to_string()));
+    let _browser = chromium(&browser, &dir, &format!("http://127.0.0.1:{port}/"));
+    let mut others = Vec::new();
+    for round in 0..ROUNDS {
+        let told = told.recv_timeout(START).expect("the page tells of each close");
+        if !told.starts_with("close 1009 message is larger") {
+            others.push(format!("{round}: {told}"));
+        }
+    }
+    assert!(others.is_empty(), "{} of {ROUNDS} saw something else: {others:?}", others.len());
 }
 
 /// A page sees 1001 and the reason when the server stops.

@@ -1,10 +1,15 @@
 //! How connections end, and what is said then.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::mpsc::channel;
+
 use crate::support::client::Client;
 use crate::support::frame::{CLOSE, CONTINUATION, Out, PING, PONG};
-use crate::support::http::Request;
+use crate::support::http::{Request, connect};
 use crate::support::server::Server;
 use crate::support::token::grant;
+use crate::support::until;
 
 #[test]
 fn a_ping_is_answered_with_a_pong_of_the_same_payload() {
@@ -223,4 +228,98 @@ fn other_signals_kill_nobody() {
     }
     client.close();
     server.stop();
+}
+
+/// A relay that behaves like proxies do: when the server ends its stream both sides are torn down at once, whatever
+/// the client is sending. What the client sends behind its handshake and its first `first` bytes is passed on
+/// once the server has said something to them.
+fn hasty_relay(server: SocketAddr, first: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().expect("a client");
+        let upstream = connect(server);
+        let (say, said) = channel();
+        let (mut down, mut up) =
+            (client.try_clone().expect("a socket"), upstream.try_clone().expect("a socket"));
+        std::thread::spawn(move || {
+            let mut chunk = [0; 16 * 1024];
+            while let Ok(count @ 1..) = up.read(&mut chunk) {
+                let _ = down.write_all(&chunk[..count]);
+                let _ = say.send(());
+            }
+            let _ = down.shutdown(Shutdown::Both);
+            let _ = up.shutdown(Shutdown::Both);
+        });
+        let (mut client, mut upstream) = (client, upstream);
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).expect("a request");
+            head.push(byte[0]);
+        }
+        upstream.write_all(&head).expect("taken");
+        said.recv().expect("the answer to the handshake");
+        let mut bytes = vec![0; first];
+        client.read_exact(&mut bytes).expect("the fault");
+        upstream.write_all(&bytes).expect("taken");
+        said.recv().expect("the Close");
+        // It ends when either side has gone.
+        let _ = std::io::copy(&mut client, &mut upstream);
+        let _ = upstream.shutdown(Shutdown::Write);
+    });
+    address
+}
+
+/// A client that has much more to send reads the reason all the same, and the stream ends when it has closed, long
+/// before the timeout.
+#[test]
+fn a_close_of_the_servers_reaches_a_client_that_is_still_sending_through_a_proxy() {
+    let server = Server::with("[websocket]\nclose_timeout = \"5m\"");
+    let rest = vec![b'x'; 16 << 20];
+    let frames = Out::text(vec![b'x'; 60_000]).bytes().repeat(200);
+    let too_big = Out::text(rest.clone()).bytes();
+    let fragments = [
+        Out::text(vec![b'x'; 1 << 20]).unfinished().bytes(),
+        Out::new(CONTINUATION, vec![b'x'; 16 << 20]).bytes(),
+    ]
+    .concat();
+    let cases: [(u16, Vec<u8>, &[u8]); 6] = [
+        (1009, too_big[..14].to_vec(), &too_big[14..]),
+        (1009, fragments[..(1 << 20) + 100].to_vec(), &fragments[(1 << 20) + 100..]),
+        (1002, Out::text("{}").reserved(4).bytes(), &frames),
+        (1002, Out::new(3, "a reserved opcode").bytes(), &frames),
+        (1002, Out::text("not masked").mask(None).bytes(), &frames),
+        (1007, Out::text("no JSON").bytes(), &frames),
+    ];
+    for (code, fault, rest) in cases {
+        let relay = hasty_relay(server.address(), fault.len());
+        let request = Request::upgrade_with(&grant(&["c"], &["c"]));
+        let mut client = Client::open(relay, &request).expect("admitted");
+        client.send_bytes(&fault);
+        client.try_send(rest).unwrap_or_else(|error| panic!("{code}: cut while sending: {error}"));
+        client.close_frame(code);
+        client.send(&Out::close(code, ""));
+        client.ends();
+    }
+    server.until_connections(0);
+}
+
+/// The peer's Close ends the wait, and so does the timeout: then with an end of the stream, no reset, though
+/// bytes come all the time.
+#[test]
+fn a_peer_that_sends_for_ever_behind_a_close_is_cut_after_the_timeout() {
+    let server = Server::with("[websocket]\nclose_timeout = \"300ms\"");
+    let mut client = server.publisher(&["c"]);
+    client.send(&Out::text("{}").reserved(4));
+    client.close_frame(1002);
+    let frame = Out::text(vec![b'x'; 60_000]).bytes();
+    until("the server has had enough", || client.try_send(&frame).is_err());
+    server.until_connections(0);
+    let mut patient = server.publisher(&["c"]);
+    patient.send(&Out::text("{}").reserved(4));
+    patient.close_frame(1002);
+    patient.ends();
+    server.until_connections(0);
+    server.is_healthy();
 }

@@ -193,7 +193,7 @@ fn a_slow_message_that_is_none_is_refused_as_ever_and_one_under_way_at_a_close_i
         while driven.connection.is_open() {
             driven.turn().await;
         }
-        assert_eq!(driven.connection.phase.get(), Phase::Ignoring);
+        assert_eq!(driven.connection.phase.get(), Phase::Discarding);
 
         let slow = message(r#""\n":0,"#, 500_000);
         let mut driven = Driven::new(&Config::default(), masked(TEXT, &slow, [3; 4]));
