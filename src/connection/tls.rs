@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection};
 use tokio::io::ReadBuf;
 
 use super::handshake_budget::{HandshakeBudget, Share};
-use super::socket::Socket;
+use super::socket::{Socket, send};
 
 /// The most plaintext that is sealed before the kernel has taken what was sealed before: four records, enough for
 /// every flush but those that are behind.
@@ -188,6 +189,34 @@ impl TlsSocket {
                 done => return Poll::Ready(done),
             }
         }
+    }
+}
+
+/// However it ends, the peer is told that this is the end and no part of what it was owed is cut off (RFC 8446, 6.1).
+/// Only what the kernel takes at once goes out: nothing waits here.
+impl Drop for TlsSocket {
+    fn drop(&mut self) {
+        // A handshake that is not done has nothing that could be cut off.
+        if !self.finished && !self.session.is_handshaking() {
+            self.session.send_close_notify();
+        }
+        // Without the runtime, which may have ended. A stream that has failed takes nothing.
+        while self.session.wants_write()
+            && self.session.write_tls(&mut Raw(self.socket.as_fd())).is_ok()
+        {}
+    }
+}
+
+/// A socket without the runtime's knowledge of it.
+struct Raw<'a>(BorrowedFd<'a>);
+
+impl Write for Raw<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        send(self.0, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -36,6 +36,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOOKS_A_STATUS: u64 = 5;
 /// How long workers have to end when all their connections have gone; they need a millisecond.
 const LAST_STEPS: Duration = Duration::from_secs(1);
+/// How long workers have to end after all has been cut at once: under TLS the end is a word that has to be
+/// sent. Short, since the signal is for workers that are stuck too.
+const CUT: Duration = Duration::from_millis(200);
 /// How long a status waits for what workers say of themselves: one that is stuck is not to hide how the server is.
 const LOADS: Duration = Duration::from_secs(1);
 /// How much more time a stop asks for each second, in microseconds.
@@ -89,15 +92,17 @@ impl Server {
                 biased;
                 Some(signal) = inputs.signals.next() => match signal {
                     SIGTERM | SIGINT | SIGQUIT if stop.is_some() => {
+                        // It holds the workers, which end when nothing holds them.
+                        drop(stop);
                         let left = drain::cut(&self.shared, &self.workers);
                         tracing::info!(event = "stopped", cut = left, "stopped at once, by a second signal");
-                        return self.end(inputs, ExitCode::SUCCESS, Duration::ZERO).await;
+                        return self.end(inputs, ExitCode::SUCCESS, CUT).await;
                     }
                     SIGQUIT => {
                         drop(self.begin_stop());
                         let left = drain::cut(&self.shared, &self.workers);
                         tracing::info!(event = "stopped", cut = left, "stopped at once");
-                        return self.end(inputs, ExitCode::SUCCESS, Duration::ZERO).await;
+                        return self.end(inputs, ExitCode::SUCCESS, CUT).await;
                     }
                     SIGTERM | SIGINT => stop = Some(self.begin_stop()),
                     SIGHUP if stop.is_some() => {

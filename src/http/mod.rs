@@ -134,7 +134,8 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
     let mut connection = http1::Builder::new()
         .max_buf_size(rules.max_head_size)
         .max_headers(MAX_HEADERS)
-        .half_close(false)
+        // Who has sent all of its request may end its side of the stream, and reads the answer.
+        .half_close(true)
         .serve_connection(
             TokioIo::new(RequestSocket::new(socket, progress.clone(), rules.max_head_size)),
             service,
@@ -170,7 +171,10 @@ async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
     match ended {
         End::Failed => {}
         // hyper has answered it already.
-        End::Unreadable => visit.front.note_refused(peer, refusal::MALFORMED_NAME),
+        End::Unreadable => {
+            visit.front.note_refused(peer, refusal::MALFORMED_NAME);
+            linger(connection.into_parts().io.into_inner().into_inner()).await;
+        }
         End::Done => {
             let parts = connection.into_parts();
             let socket = parts.io.into_inner().into_inner();

@@ -18,6 +18,7 @@ mod deliveries;
 mod drain;
 mod families;
 mod faults;
+mod half_closed;
 mod handover;
 mod handshake;
 mod hostile_frames;

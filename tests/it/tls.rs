@@ -1,7 +1,7 @@
 //! Listeners with the word `tls`: what is spoken there, what is refused, and certificates that come and go.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rcgen::KeyPair;
@@ -11,6 +11,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::support::client::Client;
 use crate::support::dir::Dir;
+use crate::support::frame::Out;
 use crate::support::http::{Request, Response, connect, free_port};
 use crate::support::server::{Server, Setup, file};
 use crate::support::tls::{Made, Tunnel, lines};
@@ -491,4 +492,85 @@ fn certbots_hook_copies_a_renewed_certificate_and_the_server_takes_it() {
     open(&tunnel).round_trip();
     let names: Vec<_> = std::fs::read_dir(&target).expect("copies").flatten().collect();
     assert_eq!(names.len(), 2, "{names:?}");
+}
+
+/// A connection through the tunnel that has said this and says no more, unless it `hangs_up`.
+fn says(tunnel: &Tunnel, bytes: &[u8], hangs_up: bool) -> TcpStream {
+    let mut stream = connect(tunnel.address);
+    stream.write_all(bytes).expect("taken");
+    if hangs_up {
+        stream.shutdown(Shutdown::Write).expect("shut");
+    }
+    stream
+}
+
+/// A client that gets no such word has to take what it has read for a part (RFC 8446, 6.1).
+#[test]
+fn every_end_is_announced_whatever_it_is_for() {
+    let config = "[limits]\nmax_head_size = \"8KiB\"\n\
+                  [websocket]\nclose_timeout = \"200ms\"\nhandshake_timeout = \"1s\"\n";
+    let secured = Secured::with(config);
+    let tunnel = secured.tunnel();
+    let plain = Request::get("/healthz").bytes();
+    let closing = Request::get("/healthz").header("Connection", "close").bytes();
+    let long = Request::get("/healthz").header("Padding", &"x".repeat(20_000)).bytes();
+    let refused = Request::upgrade_with("no token").bytes();
+    let fault = [both().bytes(), Out::text("{}").reserved(4).bytes()].concat();
+    let message = [both().bytes(), Out::text("{").unfinished().bytes()].concat();
+    let cases: [(&str, &[u8], bool); 12] = [
+        ("nothing, and the client ends", b"", true),
+        ("half a request, and the client ends", &plain[..10], true),
+        ("a request, and the client ends", &plain, true),
+        ("a request for one answer", &closing, false),
+        ("a handshake that is refused, and the client ends", &refused, true),
+        ("no HTTP", b"no HTTP at all\r\n\r\n", false),
+        ("a head that is too long", &long, false),
+        ("nothing, until it takes too long", b"", false),
+        ("half a request, until it takes too long", &plain[..10], false),
+        ("a fault, and no answer to the Close", &fault, false),
+        ("half a message, and the client ends", &message, true),
+        ("a handshake, and the client ends", &both().bytes(), true),
+    ];
+    for (number, (what, bytes, hangs_up)) in cases.into_iter().enumerate() {
+        let _client = says(&tunnel, bytes, hangs_up);
+        until(what, || tunnel.ends().len() > number);
+        assert!(tunnel.ends()[number], "{what}: it ended without TLS's own word");
+    }
+}
+
+#[test]
+fn an_end_by_the_server_itself_is_announced_too() {
+    let secured = Secured::with(
+        "[limits]\nmax_pending = 2\n[websocket]\nclose_timeout = \"1m\"\n\
+         [shutdown]\ndrain_timeout = \"1m\"\n",
+    );
+    let tunnel = secured.tunnel();
+    let idle = || {
+        let mut stream = says(&tunnel, &Request::get("/healthz").bytes(), false);
+        let (answer, _) = Response::read(&mut stream, "GET");
+        assert_eq!(answer.expect("an answer").status, 200);
+        stream
+    };
+    // The third takes the place of the first.
+    let mut held = vec![idle(), idle(), idle()];
+    until("one had to go", || !tunnel.ends().is_empty());
+    assert_eq!(tunnel.ends(), [true], "one that had to make room");
+    held.truncate(0);
+    until("the others have gone", || tunnel.ends().len() == 3);
+    let mut silent = open(&tunnel);
+    let _idle = idle();
+    secured.server.signal(Signal::TERM);
+    silent.close_frame(1001);
+    secured.server.signal(Signal::TERM);
+    secured.server.ended();
+    until("all have ended", || tunnel.ends().len() == 5);
+    assert_eq!(tunnel.ends(), [true; 5]);
+}
+
+/// What is sent ends with the request, and the answer still comes.
+#[test]
+fn a_request_whose_sender_ends_its_side_at_once_is_answered_under_tls() {
+    let secured = Secured::with("");
+    let tunnel = secured.tunnel();
+    crate::half_closed::are_answered(100, || connect(tunnel.address));
 }

@@ -126,6 +126,7 @@ async fn talk(stream: UnixStream, caller: Caller, patience: Duration) {
             .max_buf_size(HEAD)
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
     );
     // Its faults are the caller's, who sees them.

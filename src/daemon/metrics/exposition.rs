@@ -79,6 +79,7 @@ async fn talk(socket: Socket, metrics: Arc<Metrics>) {
         .keep_alive(false)
         .max_buf_size(HEAD)
         .timer(TokioTimer::new())
+        .half_close(true)
         .serve_connection(TokioIo::new(socket), service);
     // Its faults are the reader's, who sees them.
     let _ = timeout(PATIENCE, connection).await;
