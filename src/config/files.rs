@@ -105,20 +105,16 @@ fn tell_standard_input(origin: &Origin, report: &mut Report) {
 }
 
 fn tell_unread(path: &Path, origin: &Origin, error: &ReadError, report: &mut Report) {
-    let mend = match error {
-        ReadError::Absent => "make it, or name another",
-        ReadError::Unreadable(_) => "let the user that philote runs as read it",
-        ReadError::NotRegular => "a reload could not read it again, so name a regular file",
-        ReadError::TooLarge => "a configuration has at most 1 MiB",
-    };
+    let mend = error.remedy("a configuration has at most 1 MiB");
     let what = match origin.variable() {
         // The line starts with the variable, so the file is named here.
         Some(_) => format!("{path:?}: {error}; {mend}"),
         None => format!("{error}; {mend}"),
     };
-    match error {
-        ReadError::Unreadable(_) => report.unreadable(origin, None, what),
-        _ => report.fault(origin, None, what),
+    if error.is_unreadable() {
+        report.unreadable(origin, None, what);
+    } else {
+        report.fault(origin, None, what);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::fault::Origin;
 use super::report::Report;
-use super::sources::{ReadError, Sources};
+use super::sources::Sources;
 
 /// More than any key needs; a larger file is another file.
 const LIMIT: usize = 64 << 10;
@@ -31,16 +31,12 @@ pub(super) fn read(
     let content = match sources.read(path, LIMIT) {
         Ok(content) => content,
         Err(error) => {
-            let mend = match error {
-                ReadError::Absent => "make it, or name another",
-                ReadError::Unreadable(_) => "let the user that philote runs as read it",
-                ReadError::NotRegular => "a reload could not read it again, so name a regular file",
-                ReadError::TooLarge => "use a file of at most 64 KiB",
-            };
+            let mend = error.remedy("use a file of at most 64 KiB");
             let text = format!("{path:?}: {error}; {mend}");
-            match error {
-                ReadError::Unreadable(_) => report.unreadable(origin, name, text),
-                _ => report.fault(origin, name, text),
+            if error.is_unreadable() {
+                report.unreadable(origin, name, text);
+            } else {
+                report.fault(origin, name, text);
             }
             return None;
         }

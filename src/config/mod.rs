@@ -40,6 +40,7 @@ mod proxies;
 mod public_key;
 mod public_keys;
 mod reference;
+pub mod remedy;
 mod report;
 mod rules;
 mod scalar;

@@ -10,6 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::remedy;
 
 /// A file that has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,9 +30,16 @@ pub struct FileContent {
 pub enum ReadError {
     /// There is no such file (ENOENT, and nothing else).
     Absent,
-    /// It cannot be opened or read; the text says why.
-    Unreadable(String),
-    /// It is a directory, a pipe or a device.
+    /// We may not open it.
+    Denied,
+    /// It cannot be opened or read for another reason.
+    Unreadable {
+        /// The system's words.
+        why: String,
+        /// How to mend it.
+        remedy: &'static str,
+    },
+    /// It is a directory, a pipe, a socket or a device.
     NotRegular,
     /// It has more bytes than asked for.
     TooLarge,
@@ -40,9 +50,28 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("there is no such file"),
-            Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            Self::Denied => f.write_str("cannot be read: permission denied"),
+            Self::Unreadable { why, .. } => write!(f, "cannot be read: {why}"),
             Self::NotRegular => f.write_str("is not a regular file"),
             Self::TooLarge => f.write_str("is too large"),
+        }
+    }
+}
+
+impl ReadError {
+    /// Whether it is there and the system does not hand it out.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Denied | Self::Unreadable { .. })
+    }
+
+    /// How to mend it; `limit` says it for a file that is too large.
+    pub(super) fn remedy(&self, limit: &'static str) -> &'static str {
+        match self {
+            Self::Absent => "make it, or name another",
+            Self::Denied => "let the user that philote runs as read it",
+            Self::Unreadable { remedy, .. } => remedy,
+            Self::NotRegular => "a reload could not read it again, so name a regular file",
+            Self::TooLarge => limit,
         }
     }
 }
@@ -113,8 +142,13 @@ impl Sources for RealSources {
 fn unreadable(error: io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound => ReadError::Absent,
-        io::ErrorKind::PermissionDenied => ReadError::Unreadable("permission denied".into()),
-        _ => ReadError::Unreadable(error.to_string()),
+        io::ErrorKind::PermissionDenied => ReadError::Denied,
+        // What no file can be opened as: a socket.
+        _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => ReadError::NotRegular,
+        _ => ReadError::Unreadable {
+            remedy: remedy::of_path(&error).unwrap_or("name another file"),
+            why: error.to_string(),
+        },
     }
 }
 
@@ -174,12 +208,12 @@ mod tests {
         assert_eq!(read(&directory.0), Err(ReadError::NotRegular));
         assert_eq!(read(&pipe), Err(ReadError::NotRegular));
         assert_eq!(read(Path::new("/dev/null")), Err(ReadError::NotRegular));
-        assert!(matches!(read(&file.join("below")), Err(ReadError::Unreadable(_))));
+        assert!(matches!(read(&file.join("below")), Err(ReadError::Unreadable { .. })));
         let looped = directory.0.join("loop");
         std::os::unix::fs::symlink(&looped, &looped).expect("a link can be made");
-        assert!(matches!(read(&looped), Err(ReadError::Unreadable(_))));
+        assert!(matches!(read(&looped), Err(ReadError::Unreadable { .. })));
         let denied = unreadable(io::ErrorKind::PermissionDenied.into());
-        assert_eq!(denied, ReadError::Unreadable("permission denied".into()));
+        assert_eq!(denied, ReadError::Denied);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::families;
 use super::listener::Listener;
 use super::listeners::Purpose;
-use super::socket_file::{self, is_something_else};
-use crate::config::ListenAddress;
+use super::socket_file::{self, ListenError, is_something_else};
+use crate::config::{ListenAddress, remedy};
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 pub(super) const BACKLOG: i32 = 4096;
@@ -37,6 +37,9 @@ impl BindError {
             io::ErrorKind::AddrInUse => {
                 "is another server running? stop it, or choose another address"
             }
+            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+                "name a group that the server's user belongs to"
+            }
             io::ErrorKind::PermissionDenied => {
                 "ports below 1024 and other users' directories need a privilege; choose another address"
             }
@@ -49,7 +52,7 @@ impl BindError {
             io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
                 "write the name or the number of a group that exists"
             }
-            _ => "choose another address",
+            _ => remedy::of_path(&error).unwrap_or("choose another address"),
         };
         let key = Purpose::Clients.key();
         BindError { key, address: address.to_string(), error, remedy }
@@ -195,13 +198,24 @@ fn bind_unix(path: &Path, mode: Option<u32>, group: Option<&str>) -> io::Result<
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 fs::remove_file(path)?;
             }
+            // It has gone by itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            // Somebody listens, with a full queue or without.
             _ => return Err(io::ErrorKind::AddrInUse.into()),
         }
     }
     let group = group.map(group_id).transpose()?;
     // Without a mode or a group the directory guards it.
     let mode = mode.unwrap_or(if group.is_some() { 0o660 } else { 0o666 });
-    let (listener, file) = socket_file::listen(path, mode, group, BACKLOG)?;
+    let listening = socket_file::listen(path, mode, group, BACKLOG);
+    let (listener, file) = listening.map_err(|error| match error {
+        ListenError::System(error) => error,
+        // Words of our own, by which the remedy is found.
+        ListenError::Group(error) => {
+            io::Error::new(error.kind(), format!("its group cannot be set: {error}"))
+        }
+    })?;
     Ok(Listener::Unix(listener, Some(file)))
 }
 
@@ -236,7 +250,9 @@ pub(super) fn group_id(group: &str) -> io::Result<u32> {
     if let Ok(number) = group.parse() {
         return Ok(number);
     }
-    let groups = fs::read_to_string("/etc/group")?;
+    let unknown = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+    let groups = fs::read_to_string("/etc/group")
+        .map_err(|error| unknown(format!("no group {group}: /etc/group: {error}")))?;
     groups
         .lines()
         .filter_map(|line| {
@@ -244,7 +260,5 @@ pub(super) fn group_id(group: &str) -> io::Result<u32> {
             (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
         })
         .next()
-        .ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("no group {group} in /etc/group"))
-        })
+        .ok_or_else(|| unknown(format!("no group {group} in /etc/group")))
 }

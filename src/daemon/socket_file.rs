@@ -24,14 +24,6 @@ impl From<io::Error> for ListenError {
     }
 }
 
-impl From<ListenError> for io::Error {
-    fn from(error: ListenError) -> io::Error {
-        match error {
-            ListenError::Group(error) | ListenError::System(error) => error,
-        }
-    }
-}
-
 /// Makes a Unix listener, which does not block, at a path where nothing is. `mode` are its permission bits, `group` is
 /// the number of its group, `backlog` the number of connections that may wait to be accepted.
 ///

@@ -1,6 +1,7 @@
 //! `philote check` as root, of a configuration whose service runs as somebody else.
 
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -27,11 +28,23 @@ fn what_this_machine_lacks_for_a_start_is_told_before_it() {
     let dir = Dir::new();
     let at = |name: &str| dir.path().join(name).display().to_string();
     let taken = dir.write("taken", "").display().to_string();
+    let _socket = UnixListener::bind(at("listens")).expect("a socket");
+    std::os::unix::fs::symlink(at("circle"), at("circle")).expect("a link");
     let cases = [
+        (format!("log.output = {:?}", at("listens")), "; it is a socket, or a pipe", 78),
+        (format!("log.output = {:?}", at("circle")), "; its symbolic links lead in a circle", 78),
         // Whoever starts it may make the directory.
         (format!("log.output = {:?}", at("none/philote.log")), "warning: log.output: ", 0),
-        (format!("log.output = {:?}", dir.path().display().to_string()), "log.output: ", 78),
-        (format!("log.output = {:?}", format!("{taken}/philote.log")), "log.output: ", 78),
+        (
+            format!("log.output = {:?}", dir.path().display().to_string()),
+            "; it is a directory; name a file in it",
+            78,
+        ),
+        (
+            format!("log.output = {:?}", format!("{taken}/philote.log")),
+            "; a part of the path that has to be a directory is none",
+            78,
+        ),
         (format!("control.socket = {taken:?}"), "there is something else that is no socket", 78),
         (
             format!("control = {{ socket = {:?}, group = \"nosuch\" }}", at("control")),
@@ -75,6 +88,31 @@ fn what_this_machine_lacks_for_a_start_is_told_before_it() {
         assert!(faults.iter().any(|fault| fault.contains(&told)), "{line}: {told} in {faults:?}");
     }
     server.is_healthy();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_has_the_remedy_of_its_own_error() {
+    let dir = Dir::new();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let _socket = UnixListener::bind(at("listens")).expect("a socket");
+    std::os::unix::fs::symlink(at("circle"), at("circle")).expect("a link");
+    dir.write("file", "");
+    let cases = [
+        (at("listens"), "is not a regular file; ", 78),
+        (at("circle"), "; its symbolic links lead in a circle", 77),
+        (at("file/secret"), "; a part of the path that has to be a directory is none", 77),
+        (at(&"x".repeat(300)), "; the path is too long", 77),
+        (at("none"), "there is no such file; make it", 78),
+    ];
+    for (path, expected, code) in cases {
+        let text = format!("auth.secret_file = {path:?}\n");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_philote"));
+        command.arg("check").arg("--config").arg(dir.write("config.toml", &text)).env_clear();
+        let done = command.output().expect("philote runs");
+        let said = String::from_utf8(done.stderr).expect("text");
+        assert_eq!(done.status.code(), Some(code), "{path}: {said}");
+        assert!(said.contains(expected), "{path}: {said}");
+    }
 }
 
 #[test]

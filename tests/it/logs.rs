@@ -2,8 +2,10 @@
 //! server waits for it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -15,7 +17,7 @@ use serde_json::Value;
 use crate::support::client::Client;
 use crate::support::dir::Dir;
 use crate::support::http::Request;
-use crate::support::server::{Server, Setup};
+use crate::support::server::{Server, Setup, file};
 use crate::support::token::{SECRET, grant, signed, token};
 use crate::support::tools::{require_tool, skip};
 use crate::support::{PATIENCE, until};
@@ -451,4 +453,39 @@ fn the_journal_gets_fields_priorities_and_message_ids() {
     let said = [output.stdout, output.stderr].map(|out| String::from_utf8_lossy(&out).into_owned());
     assert!(output.status.success(), "{}:\n{}", output.status, said.concat());
     assert!(said[0].contains("the journal has it all"), "{}", said.concat());
+}
+
+/// Units of systemd have a socket to the journal there, which cannot be opened by its name.
+#[test]
+fn the_log_goes_to_a_standard_descriptor_by_its_name_though_it_is_a_socket() {
+    let dir = Dir::new();
+    for name in ["/dev/stderr", "/dev/stdout", "/proc/self/fd/2", "/dev/fd/1"] {
+        let output = format!("log.output = {name:?}");
+        let config = dir.write("config.toml", &file(&[&output]));
+        let philote = |subcommand: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_philote"));
+            command.args(subcommand).arg("--config").arg(&config).env_clear().stdin(Stdio::null());
+            command
+        };
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut command = philote(&[]);
+        if name.ends_with("out") || name.ends_with('1') {
+            command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null());
+        } else {
+            command.stderr(OwnedFd::from(theirs)).stdout(Stdio::null());
+        }
+        let mut child = command.spawn().expect("philote runs");
+        drop(command);
+        let mut lines = BufReader::new(ours).lines().map_while(Result::ok);
+        let ready = lines.find(|line| line.contains("event=ready"));
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, Signal::TERM).expect("it runs");
+        let stopped = lines.find(|line| line.contains("event=stopped"));
+        let status = child.wait().expect("it ends");
+        assert!(status.success() && ready.is_some(), "{name}: {status}, {ready:?}");
+        assert!(stopped.is_some(), "{name}: no last line");
+        let checked = philote(&["check"]).output().expect("philote runs");
+        assert!(checked.status.success(), "{name}: {checked:?}");
+    }
 }

@@ -271,7 +271,7 @@ fn the_env_file_may_be_absent_where_a_hyphen_says_so() {
     let faults = load(&Fake::new(), &with(ENV)).expect_err("it is not there");
     let expected = "/etc/default/philote: there is no such file; make it, or name another";
     assert_eq!(faults.to_string(), expected);
-    let fake = Fake::new().failing(ENV, ReadError::Unreadable("permission denied".into()));
+    let fake = Fake::new().failing(ENV, ReadError::Denied);
     let faults = load(&fake, &with("-/etc/default/philote")).expect_err("it is not absent");
     assert_eq!(faults.exit_code(), 77);
 }
@@ -279,11 +279,7 @@ fn the_env_file_may_be_absent_where_a_hyphen_says_so() {
 #[test]
 fn a_file_that_cannot_be_read_is_told_and_never_taken_for_absent() {
     let cases = [
-        (
-            ReadError::Unreadable("permission denied".into()),
-            77,
-            "cannot be read: permission denied",
-        ),
+        (ReadError::Denied, 77, "cannot be read: permission denied"),
         (ReadError::NotRegular, 78, "is not a regular file"),
         (ReadError::TooLarge, 78, "is too large"),
     ];

@@ -165,7 +165,7 @@ fn of_many_warnings_the_first_are_reported_and_how_many_more_there_are() {
 
 #[test]
 fn a_file_that_cannot_be_read_decides_the_exit_code_however_many_faults_there_are() {
-    let unreadable = ReadError::Unreadable("permission denied".into());
+    let unreadable = ReadError::Denied;
     let text = format!("{}auth.secret_file = \"/s\"\n", "=\n".repeat(5_000));
     let faults = Fake::new().toml(text).failing("/s", unreadable).load().expect_err("faults");
     assert_eq!(faults.exit_code(), 77);

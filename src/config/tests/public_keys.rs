@@ -64,8 +64,7 @@ fn a_file_that_is_no_public_key_is_told_with_its_place_and_how_to_mend_it() {
         let private = PRIVATE.lines().nth(1).expect("a line");
         assert!(faults[0].contains("; ") && !faults[0].contains(private), "{}", faults[0]);
     }
-    let unreadable = with("auth.public_keys = [\"/x\"]")
-        .failing("/x", ReadError::Unreadable("permission denied".into()));
+    let unreadable = with("auth.public_keys = [\"/x\"]").failing("/x", ReadError::Denied);
     assert_eq!(unreadable.load().expect_err("it cannot be read").exit_code(), 77);
 }
 

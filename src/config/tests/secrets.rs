@@ -270,11 +270,7 @@ fn a_configuration_that_holds_a_secret_and_that_everybody_can_read_is_warned_of(
 fn a_secret_file_that_cannot_be_read_is_told_with_its_exit_code() {
     let cases = [
         (ReadError::Absent, 78, "there is no such file"),
-        (
-            ReadError::Unreadable("permission denied".into()),
-            77,
-            "cannot be read: permission denied",
-        ),
+        (ReadError::Denied, 77, "cannot be read: permission denied"),
         (ReadError::NotRegular, 78, "is not a regular file"),
         (ReadError::TooLarge, 78, "is too large; use a file of at most 64 KiB"),
     ];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::config;
+use crate::config::{self, remedy};
 use crate::daemon::bind::group_id;
 use crate::daemon::socket_file::{self, ListenError, SocketFile, is_something_else};
 
@@ -76,13 +76,25 @@ impl BindError {
                 "create its directory, or let the service manager do so (RuntimeDirectory=philote)"
             }
             io::ErrorKind::AddrInUse => "is another server just starting? stop it, or try again",
-            _ => "choose another path",
+            // std's own: of a path that does not fit into the address of a socket.
+            io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+                "choose a shorter path"
+            }
+            _ => remedy::of_path(&error).unwrap_or("choose another path"),
         };
         BindError::System { path: path.into(), error, remedy }
     }
 
     fn group(path: &Path, error: io::Error) -> BindError {
-        let remedy = "control.group must be a group that the server's user belongs to";
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "control.group must be a group that the server's user belongs to"
+            }
+            io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput => {
+                "the file system here knows no such group; choose another path or another group"
+            }
+            _ => remedy::of_path(&error).unwrap_or("choose another path"),
+        };
         BindError::System { path: path.into(), error, remedy }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ const MODE: u32 = 0o640;
 pub(super) struct File {
     path: PathBuf,
     file: std::fs::File,
+    /// It was given to the process, so there is nothing to open.
+    inherited: bool,
     /// The last line broke off in its middle.
     torn: bool,
 }
@@ -24,18 +27,30 @@ impl File {
     /// # Errors
     /// As the system has it.
     pub(super) fn open(path: &Path) -> io::Result<File> {
-        Ok(File { path: path.to_owned(), file: open(path)?, torn: false })
+        Ok(File { path: path.to_owned(), file: open(path)?, inherited: false, torn: false })
+    }
+
+    /// The process's own standard output, which `path` names.
+    ///
+    /// # Errors
+    /// Where it is closed, or descriptors have run out.
+    pub(super) fn stdout(path: &Path) -> io::Result<File> {
+        let file = io::stdout().as_fd().try_clone_to_owned()?.into();
+        Ok(File { path: path.to_owned(), file, inherited: true, torn: false })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens what is found under its name now.
+    /// Opens what is found under its name now, unless it was inherited.
     ///
     /// # Errors
     /// As the system has it; the old file stays in use then.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
+        if self.inherited {
+            return Ok(());
+        }
         self.file = open(&self.path)?;
         self.torn = false;
         Ok(())

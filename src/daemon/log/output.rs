@@ -1,27 +1,31 @@
 //! Owns [`Output`]: where the log goes, and the choice of it.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use super::file::File;
 use super::journal::{self, Journal};
 use super::record::Record;
 use super::{json, text};
-use crate::config::{self, LogFormat, LogOutput};
+use crate::config::{self, LogFormat, LogOutput, remedy};
 
 /// Why there can be no log as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::daemon) enum LogError {
     /// Its file cannot be opened.
     #[error(
-        "log.output: {} cannot be opened for appending: {error}; its directory must exist, and \
-         the user that philote runs as must be allowed to write there", path.display()
+        "log.output: {} cannot be opened for appending: {error}; {remedy}", path.display()
     )]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+        /// How to mend it.
+        remedy: &'static str,
     },
     /// The thread that would write it cannot be started.
     #[error(
@@ -31,6 +35,19 @@ pub(in crate::daemon) enum LogError {
 }
 
 impl LogError {
+    fn of_file(path: &Path, error: io::Error) -> LogError {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "create its directory, or choose another path",
+            io::ErrorKind::PermissionDenied => "let the user that philote runs as write there",
+            _ if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+                "it is a socket, or a pipe that nothing reads; start what reads the pipe, or write a path of a file, \
+                 \"stderr\" or \"journald\""
+            }
+            _ => remedy::of_path(&error).unwrap_or("choose another path"),
+        };
+        LogError::File { path: path.to_owned(), error, remedy }
+    }
+
     /// Whether its directory is not there, which the service manager may be told to make (LogsDirectory=).
     pub(in crate::daemon) fn may_be_made(&self) -> bool {
         matches!(self, LogError::File { error, .. } if error.kind() == io::ErrorKind::NotFound)
@@ -73,6 +90,25 @@ enum Sink {
     File(File),
 }
 
+/// A descriptor that whoever started the process gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inherited {
+    Stdout,
+    Stderr,
+}
+
+impl Inherited {
+    /// Which one a path names. Such a path is not opened: a socket, which the journal gives to units, cannot be, and
+    /// what another user opened may not be; the descriptor itself can be written to in any case.
+    fn of(path: &Path) -> Option<Inherited> {
+        match path.to_str()? {
+            "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Inherited::Stdout),
+            "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Inherited::Stderr),
+            _ => None,
+        }
+    }
+}
+
 impl Output {
     /// Whether what is configured could be opened, as far as that shows without doing it.
     ///
@@ -80,20 +116,25 @@ impl Output {
     /// Why it could not.
     pub(super) fn look(config: &config::Log) -> Result<(), LogError> {
         let LogOutput::File(path) = &config.output else { return Ok(()) };
+        if Inherited::of(path).is_some() {
+            return Ok(());
+        }
         // In the system's words, as opening it would be told.
-        let fault = |errno: rustix::io::Errno| {
-            Err(LogError::File { path: path.clone(), error: errno.into() })
-        };
+        let fault = |errno: Errno| Err(LogError::of_file(path, errno.into()));
         let parent = path.parent().unwrap_or(path);
         match (std::fs::metadata(path), std::fs::metadata(parent)) {
-            (Ok(found), _) if found.is_dir() => fault(rustix::io::Errno::ISDIR),
-            (_, Ok(parent)) if !parent.is_dir() => fault(rustix::io::Errno::NOTDIR),
+            (Ok(found), _) if found.is_dir() => fault(Errno::ISDIR),
+            (Ok(found), _) if found.file_type().is_socket() => fault(Errno::NXIO),
+            (_, Ok(parent)) if !parent.is_dir() => fault(Errno::NOTDIR),
             // What this user may not see is not known to be missing.
             (_, Err(error)) => match error.kind() {
-                io::ErrorKind::NotFound => fault(rustix::io::Errno::NOENT),
-                io::ErrorKind::NotADirectory => fault(rustix::io::Errno::NOTDIR),
-                _ => Ok(()),
+                io::ErrorKind::NotFound => fault(Errno::NOENT),
+                io::ErrorKind::PermissionDenied => Ok(()),
+                _ => Err(LogError::of_file(path, error)),
             },
+            (Err(error), _) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+                Err(LogError::of_file(path, error))
+            }
             _ => Ok(()),
         }
     }
@@ -114,9 +155,16 @@ impl Output {
             })
         };
         match &config.output {
+            LogOutput::File(path) if Inherited::of(path) == Some(Inherited::Stderr) => {
+                Ok((stderr(), None))
+            }
             LogOutput::File(path) => {
-                let file = File::open(path)
-                    .map_err(|error| LogError::File { path: path.clone(), error })?;
+                let file = if Inherited::of(path) == Some(Inherited::Stdout) {
+                    File::stdout(path)
+                } else {
+                    File::open(path)
+                };
+                let file = file.map_err(|error| LogError::of_file(path, error))?;
                 let lines = Lines {
                     sink: Sink::File(file),
                     format: config.format,
