@@ -57,14 +57,21 @@ fn the_size_of_a_head_and_the_time_of_a_handshake_are_those_of_the_accept() {
     kept.write_all(&get.bytes()).expect("it is sent");
     assert_eq!(Response::read(&mut kept, "GET").0.expect("an answer").status, 200);
     let mut silent = connect(server.address());
-    server.takes(&file(&[
-        "limits.max_head_size = \"8KiB\"",
-        "websocket.handshake_timeout = \"100ms\"",
-    ]));
+    let patient = "websocket.handshake_timeout = \"5m\"";
+    server.takes(&file(&["limits.max_head_size = \"8KiB\"", patient]));
+    // A lower bound holds for the next request of those who are there, a higher one for newcomers alone.
     let long = get.clone().header("X-Padding", &"x".repeat(20_000));
     assert_eq!(server.ask(&long).status, 431);
     kept.write_all(&long.bytes()).expect("it is sent");
-    assert_eq!(Response::read(&mut kept, "GET").0.expect("an answer").status, 200);
+    assert_eq!(Response::read(&mut kept, "GET").0.expect("an answer").status, 431);
+    let mut narrow = connect(server.address());
+    narrow.write_all(&get.bytes()).expect("it is sent");
+    assert_eq!(Response::read(&mut narrow, "GET").0.expect("an answer").status, 200);
+    server.takes(&file(&[patient]));
+    assert_eq!(server.ask(&long).status, 200);
+    narrow.write_all(&long.bytes()).expect("it is sent");
+    assert_eq!(Response::read(&mut narrow, "GET").0.expect("an answer").status, 431);
+    server.takes(&file(&["websocket.handshake_timeout = \"100ms\""]));
     // Newcomers that send nothing are answered 408 meanwhile.
     let mut newcomer = connect(server.address());
     assert_eq!(Response::read(&mut newcomer, "GET").0.expect("an answer").status, 408);

@@ -54,7 +54,8 @@ pub(super) static KEYS: &[Key] = &[
         unset: Unset::Fixed,
         reload: Reload::NewConnections,
         doc: "A request's line and headers together; a longer head, or more than 100 headers, is answered 431. The token stands there, so this bounds how \
-              many channels one can name.",
+              many channels one can name. \
+              A lower one holds from the next request on, for connections that are open too.",
     },
     Key {
         path: "limits.memory",

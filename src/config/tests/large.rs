@@ -9,7 +9,7 @@ use crate::config::report::MOST;
 /// Bytes of the larger of the two files that are compared, unless this variable says otherwise: an optimised build judges
 /// 1048576, the most that is read, in the time that one without takes for the default.
 const BYTES: &str = "PHILOTE_TEST_FILE_BYTES";
-const LARGE: usize = 128 << 10;
+const LARGE: usize = 64 << 10;
 /// The smaller file is this part of it.
 const PART: usize = 8;
 
@@ -29,7 +29,10 @@ fn filled(size: usize, head: &str, piece: &dyn Fn(usize) -> String, tail: &str) 
     text + tail
 }
 
-type Kind = (&'static str, &'static str, fn(usize) -> String, &'static str);
+/// The text of one entry or line, by its number.
+type Piece = fn(usize) -> String;
+
+type Kind = (&'static str, &'static str, Piece, &'static str);
 
 /// What of a TOML file takes work for a piece of it: a name, a head, a piece, a tail.
 const TOML_KINDS: &[Kind] = &[
@@ -124,6 +127,7 @@ fn work(fake: &Fake) -> Duration {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the figures are for whoever runs it with --nocapture")]
 fn the_work_of_judging_a_file_grows_with_its_size_alone() {
     let large = std::env::var(BYTES).map_or(LARGE, |bytes| bytes.parse().expect("a number"));
     let kinds = TOML_KINDS.iter().map(|kind| (kind, false));
@@ -173,7 +177,7 @@ fn a_file_that_cannot_be_read_decides_the_exit_code_however_many_faults_there_ar
 
 #[test]
 fn a_list_has_a_longest_length_that_is_written_down_and_of_a_longer_one_nothing_is_read() {
-    let cases: [(&str, usize, fn(usize) -> String); 7] = [
+    let cases: [(&str, usize, Piece); 7] = [
         ("listen", 256, |n| format!("127.0.0.1:{}", n + 1)),
         ("metrics.listen", 256, |n| format!("127.0.0.2:{}", n + 1)),
         ("auth.allowed_origins", 1000, |n| format!("https://{n}.a")),
