@@ -145,7 +145,10 @@ fn answers(said: &[u8], asked: &[u8]) {
             assert!(header(beside).is_some(), "{code} without {beside}");
         }
         if code == 426 {
-            assert_eq!((header("upgrade"), header("connection")), (Some("websocket"), Some("Upgrade")));
+            assert_eq!(
+                (header("upgrade"), header("connection")),
+                (Some("websocket"), Some("Upgrade"))
+            );
         }
         // An informational answer needs none (RFC 9110, 6.6.1).
         assert!(code == 100 || header("date").is_some(), "{code} without a date");
