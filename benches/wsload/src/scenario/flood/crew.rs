@@ -93,12 +93,17 @@ impl Crew {
         }
     }
 
-    /// Passes on to the slow readers how far the healthy ones have got.
-    pub fn pace_slow_readers(&mut self) {
+    /// Passes on to the slow readers how far the healthy ones have got, and to
+    /// publishers that must not be too far ahead how far the last of them has.
+    pub fn pass_on_progress(&mut self, options: &Options) {
         let bytes = self.readers()["bytes"].as_u64().unwrap_or(0);
         if bytes != self.paced {
             self.paced = bytes;
             self.tell_slow_readers(&format!("pace {bytes}"));
+            if options.ahead > 0 {
+                let least = self.readers()["least"].as_u64().unwrap_or(0);
+                self.tell(&format!("read {least}"), |part| matches!(part, Part::Publisher(_)));
+            }
         }
     }
 

@@ -51,6 +51,14 @@ pub struct Options {
     /// Seconds to publish for
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
+    /// Messages that a publisher sends at the least, however long that takes
+    #[arg(long, default_value_t = 0)]
+    pub at_least: u64,
+    /// Messages that all publishers together may be ahead of the slowest
+    /// healthy reader, so that none of those can look slow to the server while
+    /// the scheduler keeps it waiting; 0 stands for any number
+    #[arg(long, default_value_t = 0)]
+    pub ahead: u64,
     /// Bytes of data in each message
     #[arg(long, default_value = "128", value_parser = parse_size)]
     pub size: usize,
@@ -122,7 +130,7 @@ fn conduct(crew: &mut Crew, context: &Context<'_>, options: &Options, publishing
         |crew| crew.publishers_said("sent"),
         |crew| {
             peak.look();
-            crew.pace_slow_readers();
+            crew.pass_on_progress(options);
         },
     )?;
     let messages = crew.sum_of_publishers("sent");

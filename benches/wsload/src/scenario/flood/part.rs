@@ -80,6 +80,8 @@ pub enum Command {
     Expect(u64),
     /// What a healthy reader has got so far, in bytes.
     Pace(u64),
+    /// What the last of the healthy readers has got so far, in messages.
+    Read(u64),
     /// Read what is there, slow or not.
     Resume,
     /// Say goodbye.
@@ -96,6 +98,7 @@ impl Command {
             "go" => Command::Go { start: number()?, end: number()? },
             "expect" => Command::Expect(number()?),
             "pace" => Command::Pace(number()?),
+            "read" => Command::Read(number()?),
             "resume" => Command::Resume,
             "end" => Command::End,
             _ => return None,

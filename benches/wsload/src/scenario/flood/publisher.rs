@@ -1,5 +1,5 @@
 //! One publisher, alone in its process: it sends whenever its socket takes
-//! something, and looks at nobody's progress.
+//! something, and looks at nobody's progress unless it has to with `--ahead`.
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,8 @@ use crate::target::{Role, Template};
 /// hardly counts.
 const BATCH: usize = 64 * 1024;
 const IDLE: u64 = 20 * MILLI;
+/// How soon a word of the readers' progress is noticed.
+const WAIT: u64 = MILLI;
 
 pub fn play(
     context: &Context<'_>,
@@ -35,7 +37,7 @@ pub fn play(
             Some(Command::Go { end, .. }) => {
                 let cpu = OwnCpu::start();
                 let until = end.min(context.deadline);
-                let sent = publish(&mut engine, &mut template, leader, until);
+                let sent = publish(&mut engine, &mut template, leader, until, options);
                 let unsent = finish(&mut engine, context.deadline, stall);
                 let unsent = unsent.div_ceil(template.frame_len()) as u64;
                 report["cpu_s"] = json!(cpu.seconds());
@@ -50,17 +52,37 @@ pub fn play(
     Ok(report)
 }
 
-/// Sends until then, or until the leader wants an end; says how many messages.
-fn publish(engine: &mut Engine<'_>, template: &mut Template, leader: &Leader, until: u64) -> u64 {
-    let batch = (BATCH / template.frame_len()).max(1);
+/// Sends until then and as many as it has to, or until the leader wants an
+/// end; says how many messages.
+fn publish(
+    engine: &mut Engine<'_>,
+    template: &mut Template,
+    leader: &Leader,
+    until: u64,
+    options: &Options,
+) -> u64 {
+    let batch = ((BATCH / template.frame_len()).max(1)) as u64;
+    let pubs = options.pubs as u64;
+    // A share of what all of them may be ahead.
+    let mut allowed = if options.ahead > 0 { options.ahead / pubs } else { u64::MAX };
     let mut sent = 0;
     loop {
         let now = clock::now();
-        let stop = leader.command() == Some(Command::End);
-        if stop || now >= until || engine.ending(0).is_some() {
+        match leader.command() {
+            Some(Command::End) => return sent,
+            Some(Command::Read(least)) if options.ahead > 0 => {
+                allowed = allowed.max((least + options.ahead) / pubs);
+            }
+            _ => {}
+        }
+        let is_over = now >= until && sent >= options.at_least;
+        if is_over || engine.ending(0).is_some() {
             return sent;
         }
-        if engine.backlog(0) == 0 {
+        let batch = batch.min(allowed - sent);
+        if batch == 0 {
+            engine.turn(now + WAIT, &mut Ignore);
+        } else if engine.backlog(0) == 0 {
             for _ in 0..batch {
                 engine.send(0, template.stamp(now, sent));
                 sent += 1;
@@ -68,7 +90,7 @@ fn publish(engine: &mut Engine<'_>, template: &mut Template, leader: &Leader, un
             // Writes, and does not wait: the socket may take all of it.
             engine.turn(now, &mut Ignore);
         } else {
-            engine.turn(until, &mut Ignore);
+            engine.turn(until.max(now + WAIT), &mut Ignore);
         }
     }
 }

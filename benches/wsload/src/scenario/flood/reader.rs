@@ -16,6 +16,8 @@ use crate::track::{Arrival, Track};
 const IDLE: u64 = 20 * MILLI;
 /// How often the slow ones are told how far the healthy ones have got.
 const PROGRESS_EVERY: u64 = 100 * MILLI;
+/// The same where publishers wait for it.
+const PROGRESS_AWAITED: u64 = 5 * MILLI;
 /// The niceness they ask for: among as many processes as a flood has, a reader
 /// that the scheduler keeps waiting would look slow to the server.
 const NICE: i32 = -15;
@@ -86,6 +88,12 @@ impl Readers<'_> {
         !self.received.iter().enumerate().any(missing)
     }
 
+    /// What the last of those who are connected has got.
+    fn least(&self, engine: &Engine<'_>) -> u64 {
+        let connected = |&(id, _): &(usize, &u64)| engine.ending(id).is_none();
+        self.received.iter().enumerate().filter(connected).map(|(_, got)| *got).min().unwrap_or(0)
+    }
+
     fn report(&self, engine: &Engine<'_>) -> Value {
         json!({
             "received": self.received.iter().sum::<u64>(),
@@ -132,7 +140,8 @@ pub fn play(context: &Context<'_>, options: &Options, leader: &Leader) -> Result
             Some(Command::Go { start, .. }) => {
                 cpu = OwnCpu::start();
                 readers.bytes = 0;
-                next_progress = if options.slow > 0 { start } else { u64::MAX };
+                let is_awaited = options.slow > 0 || options.ahead > 0;
+                next_progress = if is_awaited { start } else { u64::MAX };
             }
             Some(Command::Expect(messages)) => {
                 expected = Some(messages);
@@ -148,8 +157,9 @@ pub fn play(context: &Context<'_>, options: &Options, leader: &Leader) -> Result
             leader.say(json!({"ready": true}));
         }
         if now >= next_progress {
-            leader.say(json!({"bytes": readers.bytes / options.subs as u64}));
-            next_progress = now + PROGRESS_EVERY;
+            let bytes = readers.bytes / options.subs as u64;
+            leader.say(json!({"bytes": bytes, "least": readers.least(&engine)}));
+            next_progress = now + if options.ahead > 0 { PROGRESS_AWAITED } else { PROGRESS_EVERY };
         }
         if let Some(messages) = expected
             && (readers.complete(&engine, messages) || now >= readers.last_arrival + stall)
