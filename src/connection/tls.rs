@@ -20,8 +20,9 @@ use super::socket::{Socket, send};
 /// every flush but those that are behind.
 const SEALED: usize = 64 * 1024;
 
-/// What the state of TLS takes of the heap for a connection that is idle, in bytes.
-pub(super) const MEMORY: usize = 10 * 1024;
+/// What the state of TLS takes of the heap for a connection that is idle, in bytes. 2,000 of them were measured to take
+/// 9.4 KiB each, some 1.5 of it what a connection takes without TLS.
+pub(super) const MEMORY: usize = 8 * 1024;
 
 /// A socket whose TLS handshake is done.
 #[derive(Debug)]

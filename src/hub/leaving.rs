@@ -147,6 +147,44 @@ mod tests {
     }
 
     #[test]
+    fn what_channels_take_counts_and_goes_with_them() {
+        let placement = Placement::new(2);
+        let mut hubs = [0, 1].map(|number| Hub::new(WorkerId(number), placement.clone()));
+        let stays = hubs[0].open(&names(0..4), &names(0..4));
+        let settle = |hubs: &mut [Hub; 2]| loop {
+            hubs.iter_mut().for_each(Hub::settle);
+            let [one, other] = hubs;
+            let there = std::mem::take(one.outbox(WorkerId(1)));
+            let back = std::mem::take(other.outbox(WorkerId(0)));
+            if there.is_empty() && back.is_empty() && !one.has_leaving() && !other.has_leaving() {
+                return;
+            }
+            there.into_iter().for_each(|mail| other.take(WorkerId(0), mail));
+            back.into_iter().for_each(|mail| one.take(WorkerId(1), mail));
+        };
+        settle(&mut hubs);
+        let memory = |hubs: &[Hub; 2]| hubs.iter().map(Hub::channel_memory).sum::<usize>();
+        let before = memory(&hubs);
+        let members: Vec<MemberKey> = (0..20)
+            .map(|number| {
+                let names = names(number * 5000..number * 5000 + 4096);
+                hubs[1].open(&names, &names)
+            })
+            .collect();
+        settle(&mut hubs);
+        // At least the names twice, and eight bytes for each list that it stands in.
+        let least = 20 * 4096 * (2 * 32 + 2 * 8);
+        assert!(memory(&hubs) - before > least, "{} bytes", memory(&hubs) - before);
+        members.into_iter().for_each(|key| hubs[1].leave(key));
+        settle(&mut hubs);
+        assert!(memory(&hubs) < before + (100 << 10), "{} bytes stay", memory(&hubs) - before);
+        assert_eq!(hubs[0].grants(stays), (4, 4));
+        hubs[0].leave(stays);
+        settle(&mut hubs);
+        assert_eq!(hubs.map(|hub| hub.granted), [0, 0]);
+    }
+
+    #[test]
     fn a_storm_of_handshakes_on_one_channel_leaves_nothing_behind_while_its_home_says_nothing() {
         let placement = Placement::new(2);
         let mut hub = Hub::new(WorkerId(0), placement);

@@ -261,7 +261,7 @@ impl Hub {
     /// Gives back what the tables of channels have room for, once most of the channels have gone.
     fn shrink_tables(&mut self) {
         let channels = self.channels.len();
-        if self.most_channels > SMALL_TABLE && channels < self.most_channels / 4 {
+        if self.channels.capacity() > SMALL_TABLE && channels <= self.most_channels / 4 {
             self.most_channels = channels;
             self.names.shrink_to(channels * 2);
             self.channels.shrink_to_fit();

@@ -28,6 +28,7 @@ mod keepalive;
 mod logs;
 mod machine;
 mod manager;
+mod memory;
 mod messages;
 mod metrics;
 mod opening;

@@ -4,6 +4,10 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// How many groups this process has made: tests run at the same time.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// The group; it goes with this, as long as nobody is in it any more.
 pub(crate) struct Group {
@@ -15,7 +19,7 @@ pub(crate) struct Group {
 impl Group {
     /// Of so many bytes. `None` where the machine lets nobody make one.
     pub(crate) fn limited(bytes: u64) -> Option<Group> {
-        let name = format!("philote-test-{}", std::process::id());
+        let name = format!("philote-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let versions = [
             ("/sys/fs/cgroup", "memory.max", "memory.events"),
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"),
