@@ -1,7 +1,10 @@
 //! Owns [`BodyRoom`]: what the bodies of all requests together may hold, over all workers. Each is bounded by
 //! `http.max_body`, and their number by `limits.max_pending`, which together would be far more than there is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::counters::memory::{Holding, Kind, Memory};
 
 /// How many of the largest there is room for.
 const LARGEST: usize = 16;
@@ -20,21 +23,33 @@ pub struct BodyRoom {
 pub(super) struct BodyPlace<'a> {
     room: &'a BodyRoom,
     bytes: usize,
+    /// The same among the memory of the worker that reads the body.
+    counted: Option<Holding>,
 }
 
 impl BodyRoom {
     /// A place for a body of which nothing has come yet.
     pub(super) fn place(&self) -> BodyPlace<'_> {
-        BodyPlace { room: self, bytes: 0 }
+        BodyPlace { room: self, bytes: 0, counted: None }
     }
 }
 
 impl BodyPlace<'_> {
+    /// The same, which counts as memory of a worker too.
+    pub(super) fn counted(self, memory: &Arc<Memory>) -> Self {
+        let mut place = self;
+        place.counted = Some(memory.hold(Kind::Requests, 0));
+        place
+    }
+
     /// Takes room for so many bytes more, where a body may have `most`; false where there is none.
     pub(super) fn grow(&mut self, bytes: usize, most: usize) -> bool {
         let room = most.saturating_mul(LARGEST).max(LEAST);
         let taken = self.room.taken.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
+        if let Some(counted) = &mut self.counted {
+            counted.grow(bytes);
+        }
         taken + bytes <= room
     }
 }

@@ -63,6 +63,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::connection::socket::Socket;
 use crate::connection::{Identity, Peer, Reservation};
+use crate::counters::memory::Kind;
 use answer::Answer;
 use eviction::Activity;
 pub use front::Front;
@@ -76,6 +77,9 @@ use request_socket::{Progress, RequestSocket};
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a plain request may take that is being answered; whoever answers has shorter bounds of its own.
 const ANSWERING: Duration = Duration::from_secs(180);
+/// What a socket takes of the heap that is no connection, or not yet, in bytes: the buffer that the HTTP library begins
+/// with, and its task.
+const MEMORY: usize = 12 << 10;
 /// The most header fields of a request; hyper's default, kept since browsers send about 20.
 const MAX_HEADERS: usize = 100;
 
@@ -109,6 +113,7 @@ pub async fn serve(front: Rc<Front>, newcomer: Newcomer, pending: Pending) {
 }
 
 async fn attend(front: Rc<Front>, newcomer: Newcomer, pending: Rc<Pending>) {
+    let _memory = front.connections.counters.memory.hold(Kind::Requests, MEMORY);
     let rules = front.rules();
     let deadline = Instant::now() + rules.handshake_timeout;
     let Some(greeted) = newcomer.greet(&front, deadline).await else { return };

@@ -84,7 +84,8 @@ async fn publish(
         _ => return Err(Box::new(unsupported(&format!("{JSON} or {NDJSON}")))),
     };
     let most = front.rules().max_body;
-    let mut place = front.shared.bodies.place();
+    let place = front.shared.bodies.place();
+    let mut place = place.counted(&front.connections.counters.memory);
     let body = body::read(request.into_body(), most, &mut place).await;
     let body = body.map_err(|fault| Box::new(fault.answer("http.max_body")))?;
     let (form, items) =
