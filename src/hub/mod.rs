@@ -261,7 +261,9 @@ impl Hub {
     /// Gives back what the tables of channels have room for, once most of the channels have gone.
     fn shrink_tables(&mut self) {
         let channels = self.channels.len();
-        if self.channels.capacity() > SMALL_TABLE && channels <= self.most_channels / 4 {
+        // The last few may be in the way of the rest before: looked at until they have gone.
+        let few = channels <= self.most_channels / 4 || channels <= 16;
+        if few && self.channels.capacity() > SMALL_TABLE {
             self.most_channels = channels;
             self.names.shrink_to(channels * 2);
             self.channels.shrink_to_fit();
