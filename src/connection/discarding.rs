@@ -21,8 +21,8 @@ use super::{BYTES_A_TURN, Connection, Ending, Phase};
 
 /// The longest header of a frame, with a length of eight bytes and a mask.
 const LONGEST_HEADER: usize = 14;
-/// The opcode of a Close.
-const CLOSE: u8 = 8;
+/// The first byte of a Close: whole, without reserved bits, and its opcode.
+const CLOSE: u8 = 0x88;
 
 /// Goes from frame to frame without keeping anything of them.
 #[derive(Debug, Default)]
@@ -74,12 +74,23 @@ impl FrameSkipper {
             0 => u64::from(second & 0x7f),
             _ => long.fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
         };
-        self.is_close = first & 0x0f == CLOSE;
+        self.is_close = first == CLOSE;
         self.header_len = 0;
     }
 }
 
 impl Connection {
+    /// Frees the message of which a part has come; its sender's Close may stand among the bytes.
+    pub(super) fn forget_message(&self) {
+        let inbound = &mut *self.inbound.borrow_mut();
+        (inbound.open, inbound.reading) = (None, None);
+        let skipper = inbound.skipper.get_or_insert_default();
+        if inbound.bytes.len() > inbound.taken {
+            self.skip(skipper, &inbound.bytes[inbound.taken..]);
+        }
+        (inbound.bytes, inbound.taken, inbound.missing) = (Vec::new(), 0, 0);
+    }
+
     /// Throws away what comes, up to the turn's bytes. The rates of the configuration do not hold for it: what is
     /// read more slowly keeps the peer's Close from us, and the time that this may take is bounded.
     pub(super) fn discard(
@@ -88,14 +99,9 @@ impl Connection {
         cx: &mut Context<'_>,
         bite: &mut Bite,
     ) -> Poll<Result<Option<Stop>, CloseReason>> {
+        self.forget_message();
         let inbound = &mut *self.inbound.borrow_mut();
-        // An unfinished message is owed to nobody any more.
-        (inbound.open, inbound.reading) = (None, None);
         let skipper = inbound.skipper.get_or_insert_default();
-        if inbound.bytes.len() > inbound.taken {
-            self.skip(skipper, &inbound.bytes[inbound.taken..]);
-        }
-        (inbound.bytes, inbound.taken, inbound.missing) = (Vec::new(), 0, 0);
         let mut buffer = all.read_buffer.borrow_mut();
         let most = buffer.len().min(bite.bytes);
         let mut buffer = ReadBuf::new(&mut buffer[..most]);
@@ -179,6 +185,15 @@ mod tests {
                 let first = ends.iter().position(|end| *end);
                 assert_eq!(first, Some(ends.len() - 1), "{:?} in parts of {size}", &frame[..2]);
             }
+        }
+    }
+
+    #[test]
+    fn a_frame_with_the_opcode_of_a_close_that_is_none_is_skipped() {
+        for first in [0x08, 0x48, 0xc8, 0xf8] {
+            let mut skipper = FrameSkipper::default();
+            assert!(!skipper.skip(&[first, 0x80, 1, 2, 3, 4]), "{first:#x}");
+            assert!(skipper.skip(&masked(0x88, &[3, 232], [0; 4])), "{first:#x}");
         }
     }
 

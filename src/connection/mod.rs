@@ -57,6 +57,7 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
+use crate::counters::memory::piece;
 use crate::hub::MemberKey;
 use crate::protocol::Parser;
 use close::{AfterClose, CloseReason};
@@ -223,13 +224,14 @@ impl Connection {
     fn new(key: MemberKey, identity: Identity, socket: Socket, early: &[u8]) -> Connection {
         let mut inbound = Inbound::default();
         inbound.keep(early);
+        let subject = identity.subject.as_ref().map_or(0, |subject| piece(subject.len()));
         Connection {
             identity,
             key,
             since: Instant::now(),
             bytes_in: Cell::new(early.len() as u64),
             bytes_out: Cell::default(),
-            memory: MEMORY + socket.memory(),
+            memory: MEMORY + subject + socket.memory(),
             counted: Cell::new(0),
             socket: RefCell::new(socket),
             inbound: RefCell::new(inbound),

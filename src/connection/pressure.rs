@@ -5,12 +5,12 @@
 //!
 //! - What waits for connections that are closing goes first, on every worker: their peers are not served any more, and
 //!   only their Close has to go out.
-//! - Then, at `limits.memory`, the connections with the largest parts of messages are closed. To read less of them is no
-//!   answer: the parts that have come would wait for each other's rest for ever. A sixteenth of the bound is left to
-//!   such parts whatever else is held.
-//! - Then the owners of the longest queues are slow consumers.
-//! - Handshakes are refused before all that, at seven eighths of `limits.memory`, since what an open connection takes
-//!   for its channels cannot be taken back.
+//! - Then, at three quarters of `limits.memory`, the connections with the largest parts of messages are closed. To read
+//!   less of them is no answer: the parts that have come would wait for each other's rest for ever. A sixteenth of the
+//!   bound is left to such parts whatever else is held.
+//! - At seven eighths of `limits.memory` handshakes are refused, since what an open connection takes for its channels
+//!   cannot be taken back. Parts of messages alone never come that far, so they keep no client out.
+//! - At `limits.memory` the owners of the longest queues are slow consumers.
 //!
 //! The worker that holds most acts. One that does not wakes the one that does, and acts after all if the bound is
 //! exceeded by an eighth: the other may be stuck.
@@ -33,6 +33,8 @@ const STEP: usize = 64 * 1024;
 /// The part of a bound by which it may be exceeded while another worker is asked to see to it, and that part of
 /// `limits.memory` which new connections leave free.
 const SLACK: usize = 8;
+/// The part of `limits.memory` that messages of which a part has come leave free: enough for new connections.
+const FREE_OF_MESSAGES: usize = 4;
 /// The part of `limits.memory` that is left to messages of which a part has come.
 const MESSAGES: usize = 16;
 /// What a channel of a token takes, its name aside, in bytes: its entries here and at its home, and in the lists of its
@@ -63,9 +65,9 @@ impl Connections {
         self.all_memory() + channels <= limit - limit / SLACK
     }
 
-    /// Whether there is memory for so many bytes of a request.
-    pub fn has_memory(&self, bytes: usize) -> bool {
-        self.all_memory() + bytes <= self.settings.borrow().memory
+    /// Whether no more is held than `limits.memory`.
+    pub fn has_memory(&self) -> bool {
+        self.all_memory() <= self.settings.borrow().memory
     }
 
     /// Says what this worker's hub holds.
@@ -110,14 +112,19 @@ impl Connections {
         last.held.set(mine);
         let of_queues = || self.queue_memory().saturating_sub(queues);
         let of_all = || self.all_memory().saturating_sub(memory);
-        let is_over = of_queues() > 0 || of_all() > 0;
-        last.again.set(is_over);
-        if !is_over {
+        let messages = memory - memory / FREE_OF_MESSAGES;
+        let of_messages = || {
+            let over = self.all_memory().saturating_sub(messages);
+            if self.partial_messages() > memory / MESSAGES { over } else { 0 }
+        };
+        let over = || of_queues().max(of_all()).max(of_messages());
+        last.again.set(over() > 0);
+        if over() == 0 {
             return;
         }
-        self.discard_for_the_closing(|| of_queues().max(of_all()));
-        if of_all() > 0 {
-            self.close_largest_messages(memory);
+        self.discard_for_the_closing(over);
+        if of_messages() > 0 {
+            self.close_largest_messages(messages, memory / MESSAGES);
         }
         // Whatever else is held, queues have the rest; at the bound on all memory they have less than their own.
         let over = of_queues().max(of_all());
@@ -159,10 +166,15 @@ impl Connections {
         }
     }
 
-    /// Closes the connections with the largest parts of messages until no more is held than `limit`, or only a little
-    /// of it for such parts.
-    fn close_largest_messages(&self, limit: usize) {
-        let messages = || self.everybody.iter().map(|of| of.memory_of(Kind::Messages)).sum::<i64>();
+    /// Memory of the messages of all workers of which a part has come, in bytes.
+    fn partial_messages(&self) -> usize {
+        let sum = self.everybody.iter().map(|of| of.memory_of(Kind::Messages)).sum::<i64>();
+        usize::try_from(sum).unwrap_or(0)
+    }
+
+    /// Closes the connections with the largest parts of messages until no more than `limit` is held, or no more than
+    /// `least` of it for such parts.
+    fn close_largest_messages(&self, limit: usize, least: usize) {
         let mut largest: BinaryHeap<(usize, MemberKey)> = {
             let hub = self.hub.borrow();
             let all = hub.keys().filter_map(|key| Some((self.get(key)?.counted.get(), key)));
@@ -172,7 +184,7 @@ impl Connections {
             let (memory, key) = largest.pop().unwrap_or_default();
             self.counters.largest_message.set(memory as u64);
             let held = self.all_memory();
-            if memory == 0 || held <= limit || messages() <= (limit / MESSAGES) as i64 {
+            if memory == 0 || held <= limit || self.partial_messages() <= least {
                 return;
             }
             let others = self.everybody.iter().filter(|of| !Arc::ptr_eq(of, &self.counters));
@@ -185,7 +197,7 @@ impl Connections {
             }
             let Some(connection) = self.get(key) else { continue };
             connection.close(self, CloseReason::MemoryFull);
-            connection.forget_inbound();
+            connection.forget_message();
             self.count_message(&connection);
         }
     }

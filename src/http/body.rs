@@ -22,13 +22,16 @@ pub(super) enum BodyFault {
     TooLarge,
     /// All together hold as much as they may.
     TooMany,
+    /// Everything that clients make grow holds as much as it may.
+    NoMemory,
     /// It took too long.
     TooSlow,
     /// Its sender has gone, or does not keep to HTTP.
     Lost,
 }
 
-/// Reads a body of at most so many bytes into its place, which it has until that is dropped.
+/// Reads a body of at most so many bytes into its place, which it has until that is dropped. `has_memory` says whether
+/// the server has memory for more than what has come.
 ///
 /// # Errors
 /// A body that is announced to be too long is refused before any of it is read.
@@ -36,6 +39,7 @@ pub(super) async fn read<B>(
     body: B,
     most: usize,
     place: &mut BodyPlace<'_>,
+    has_memory: impl Fn() -> bool,
 ) -> Result<Vec<u8>, BodyFault>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
@@ -43,10 +47,15 @@ where
     if body.size_hint().lower() > most as u64 {
         return Err(BodyFault::TooLarge);
     }
-    timeout(PATIENCE, take(body, most, place)).await.unwrap_or(Err(BodyFault::TooSlow))
+    timeout(PATIENCE, take(body, most, place, has_memory)).await.unwrap_or(Err(BodyFault::TooSlow))
 }
 
-async fn take<B>(mut body: B, most: usize, place: &mut BodyPlace<'_>) -> Result<Vec<u8>, BodyFault>
+async fn take<B>(
+    mut body: B,
+    most: usize,
+    place: &mut BodyPlace<'_>,
+    has_memory: impl Fn() -> bool,
+) -> Result<Vec<u8>, BodyFault>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
@@ -59,6 +68,10 @@ where
         }
         if !place.grow(bytes.len(), most) {
             return Err(BodyFault::TooMany);
+        }
+        // What has been read of it counts already.
+        if !has_memory() {
+            return Err(BodyFault::NoMemory);
         }
         whole.extend_from_slice(&bytes);
     }
@@ -77,6 +90,10 @@ impl BodyFault {
                 let reason =
                     format!("the bodies of all requests together hold more than {key} allows");
                 retry_later(fault(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", &reason))
+            }
+            BodyFault::NoMemory => {
+                let reason = "no memory for the body: limits.memory is reached";
+                retry_later(fault(StatusCode::SERVICE_UNAVAILABLE, "memory_full", reason))
             }
             BodyFault::TooSlow => {
                 let reason = "the body took too long to come";

@@ -68,9 +68,10 @@ pub(super) static KEYS: &[Key] = &[
         },
         reload: Reload::AtOnce,
         doc: "What clients can make grow, all together: queues, messages of which a part has come, \
-              channels, connections, requests. At the bound handshakes are answered 503, and the \
-              connection with the largest part of a message is closed with 1013. Leave as much again \
-              to the machine: the process takes more than it counts here.",
+              channels, connections, requests. From three quarters on, the connection with the largest part \
+              of a message is closed with 1013; from seven eighths on, handshakes are answered 503; at \
+              the bound, bodies of requests too, and the owner of the longest queue is the slow \
+              consumer. Leave as much again to the machine: the process takes more than it counts here.",
     },
     Key {
         path: "limits.total_queue",

@@ -86,7 +86,8 @@ async fn publish(
     let most = front.rules().max_body;
     let place = front.shared.bodies.place();
     let mut place = place.counted(&front.connections.counters.memory);
-    let body = body::read(request.into_body(), most, &mut place).await;
+    let has_memory = || front.connections.has_memory();
+    let body = body::read(request.into_body(), most, &mut place, has_memory).await;
     let body = body.map_err(|fault| Box::new(fault.answer("http.max_body")))?;
     let (form, items) =
         items::parse(&body, is_lines).await.map_err(|fault| Box::new(bad_body(&fault)))?;
