@@ -134,9 +134,13 @@ impl Server {
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         ours.write_all(request.as_bytes()).expect("taken");
-        let mut head = [0; 129];
-        ours.read_exact(&mut head).expect("a whole answer");
-        assert!(head.starts_with(b"HTTP/1.1 101 ") && head.ends_with(b"\r\n\r\n"));
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            ours.read_exact(&mut byte).expect("a whole answer");
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
         ours
     }
 

@@ -292,6 +292,7 @@ fn a_log_file_that_cannot_be_made_is_a_fault_of_the_configuration() {
         .arg(config)
         .env_clear()
         .env("PHILOTE_LISTEN", "127.0.0.1:0")
+        .env("SECRET", SECRET)
         .stdin(Stdio::null())
         .output()
         .expect("it runs");

@@ -160,8 +160,8 @@ fn an_issuer_and_an_audience_are_demanded_where_they_are_configured() {
             }
         }
     }
-    // From then on nobody asks.
-    server.takes(&with_keys(&[&p256], &[]));
+    // From then on neither is demanded. The comment shows that the file was not cut.
+    server.takes(&with_keys(&[&p256], &["# No issuer, no audience."]));
     server.open(&signed("ES256", "{}")).close();
 }
 

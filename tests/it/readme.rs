@@ -588,6 +588,7 @@ fn the_close_codes_are_those_of_the_server() {
         CloseReason::KeyWithdrawn,
         CloseReason::TooBig,
         CloseReason::Fault,
+        CloseReason::MemoryFull,
         CloseReason::SlowConsumer,
         CloseReason::TooFast,
         CloseReason::Administrator,
