@@ -128,7 +128,9 @@ install: $(PHILOTE) $(PAGES)/man/philote.1 $(PAGES)/THIRD-PARTY ## install what 
 	install -m 0644 "$(PAGES)/completions/philote.bash" "$(DESTDIR)$(BASHDIR)/philote"
 	install -m 0644 "$(PAGES)/completions/_philote" "$(DESTDIR)$(ZSHDIR)"
 	install -m 0644 "$(PAGES)/completions/philote.fish" "$(DESTDIR)$(FISHDIR)"
+	install -d "$(DESTDIR)$(DOCDIR)/docs"
 	install -m 0644 README.md CHANGELOG.md LICENSE config.example.toml "$(PAGES)/THIRD-PARTY" "$(DESTDIR)$(DOCDIR)"
+	install -m 0644 docs/*.md "$(DESTDIR)$(DOCDIR)/docs"
 	@$(MAKE) --no-print-directory install-$(SYSTEM)
 
 # put-config COMMAND,FILE: the configuration that goes with a service, unless there is one.

@@ -2,7 +2,7 @@
 //!
 //! Clients connect with a signed token that names the channels they read and write; what one publishes
 //! reaches all others who read that channel. This page is the map of the crate: its house, the walks through
-//! it, and what must hold on each. What users may rely on stands in README.md. The binary is all of it; it is
+//! it, and what must hold on each. What users may rely on stands in README.md and docs/. The binary is all of it; it is
 //! a library so that tests, benches and examples reach the parts.
 //!
 //! # The house

@@ -18,7 +18,7 @@ pub static EXIT_CODES: &[(u8, &str)] = &[
     (78, "a fault in the configuration, or a reload that was rejected for one"),
 ];
 
-/// The README's table of them.
+/// Their table in `docs/operating.md`.
 pub fn exit_code_table() -> String {
     let mut text = String::from("| exit code | meaning |\n|---|---|\n");
     for (code, meaning) in EXIT_CODES {

@@ -3,7 +3,7 @@
 //! through [`Sources`].
 //!
 //! Each key is defined once, in `keys/`. The parser, the variables' names, `check --print`,
-//! the diff of a reload, `config.example.toml` and the README's table come from there.
+//! the diff of a reload, `config.example.toml` and the table in `docs/configuration.md` come from there.
 //!
 //! The walk of a load: `files` reads the TOML file and the env file, `document` and `environment`
 //! turn them and the variables into layers of nodes, each key's `Field` reads its node into the

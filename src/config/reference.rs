@@ -1,5 +1,5 @@
 //! Owns what is written about the keys for people, all of it from the table: the example file, the
-//! README's table, and the entries that a man page is made of.
+//! documentation's table, and the entries that a man page is made of.
 
 use super::key::{Key, Reload, Unset};
 use super::keys::{self, SECTIONS, TOP};
@@ -101,7 +101,7 @@ fn paragraph(text: &mut String, words: &str) {
     text.push('\n');
 }
 
-/// The README's table of the keys.
+/// The table of the keys in `docs/configuration.md`.
 pub fn markdown_table() -> String {
     let mut text = String::from(
         "| key | default | allowed | other variable | after a reload | |\n|---|---|---|---|---|---|\n",

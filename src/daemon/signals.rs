@@ -41,7 +41,7 @@ pub static SIGNALS: &[SignalKind] = &[
     SignalKind { numbers: &[SIGUSR2], names: &["SIGUSR2"], meaning: "logged, and ignored" },
 ];
 
-/// The README's table of them.
+/// Their table in `docs/operating.md`.
 pub fn signal_table() -> String {
     let mut text = String::from("| signal | what happens |\n|---|---|\n");
     for signal in SIGNALS {

@@ -148,10 +148,10 @@ fn the_example_in_the_page_of_the_configuration_is_good() {
 }
 
 #[test]
-fn the_page_gives_the_commands_of_the_readme_which_are_tried_on_a_machine() {
-    let readme = include_str!("../../README.md");
+fn the_page_gives_the_commands_of_the_documentation_which_are_tried_on_a_machine() {
+    let page = include_str!("../../docs/operating.md");
     for commands in [program::ACTIVATE, program::STOP] {
-        assert!(readme.contains(&format!("\n{commands}\n```")), "{commands}");
+        assert!(page.contains(&format!("\n{commands}\n```")), "{commands}");
         let page = program_page().replace("\\-", "-");
         commands.lines().for_each(|line| assert!(page.contains(&format!("\n{line}\n")), "{line}"));
     }

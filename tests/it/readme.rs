@@ -1,5 +1,4 @@
-//! What the README says is so: its commands are run, its programs compiled and run, its tables
-//! held against the code.
+//! The documentation is true: its commands are run, its programs compiled and run, its tables compared with the code.
 
 mod application;
 mod clients;
@@ -24,10 +23,10 @@ use crate::support::tls::Made;
 use crate::support::token::{SECRET, grant, signed, token};
 use crate::support::tools::require_tool;
 use shell::Shell;
-use text::{block, inline_code, parts, readme, table, with};
+use text::{block, inline_code, pages, parts, parts_of, root, rows, table, with};
 
-/// Set to write a generated table into the README instead of comparing it.
-const REWRITE: &str = "REWRITE_README";
+/// Set to write a generated table into its page instead of comparing it.
+const REWRITE: &str = "REWRITE_DOCS";
 
 /// A server of the quick start: no secret, the log of a debugger.
 fn quick_start() -> Setup {
@@ -45,12 +44,12 @@ fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-/// No block stands in the README that no test here uses.
+/// Every block of the documentation is used by a test here.
 #[test]
 fn every_block_is_known() {
     let (blocks, _) = parts();
-    let found: Vec<&str> = blocks.iter().map(|block| &*block.info).collect();
-    let known = [
+    let found: BTreeSet<&str> = blocks.iter().map(|block| &*block.info).collect();
+    let known = BTreeSet::from([
         "sh make",
         "sh listen",
         "sh try",
@@ -112,27 +111,74 @@ fn every_block_is_known() {
         "sh image",
         "env container",
         "yaml kubernetes",
-    ];
+    ]);
     assert_eq!(found, known);
 }
 
 #[test]
-fn everything_in_the_repository_that_is_linked_to_exists() {
-    let (_, around) = parts();
-    let links = around.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
-    let links: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
-    assert!(!links.is_empty());
-    let anchors: Vec<String> = around
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .map(|title| title.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
-        .collect();
-    for link in links {
-        match link.strip_prefix('#') {
-            Some(anchor) => assert!(anchors.iter().any(|known| known == anchor), "{link}"),
-            None => assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).is_file(), "{link}"),
+fn every_page_and_heading_that_is_linked_to_exists() {
+    let mut links = 0;
+    for page in pages() {
+        let (_, around) = parts_of(&page.text);
+        for rest in around.split("](").skip(1) {
+            let link = rest.split_once(')').expect("the end of a link").0;
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.path.clone(),
+                file => page.path.parent().expect("a folder").join(file),
+            };
+            let place = format!("{}: {link}", page.path.display());
+            let text =
+                std::fs::read_to_string(&target).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let headings = text.lines().filter(|line| line.starts_with('#')).map(anchor_of);
+            assert!(
+                anchor.is_empty() || headings.into_iter().any(|known| known == anchor),
+                "{place}"
+            );
+            links += 1;
         }
     }
+    assert!(links > 30, "{links}");
+}
+
+/// What a link to this heading has behind its `#`.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    text.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+#[test]
+fn the_readme_lists_every_page_and_is_short() {
+    let pages = pages();
+    let readme = &pages[0].text;
+    for page in &pages[1..] {
+        let name = page.path.file_name().expect("a name").to_str().expect("text");
+        assert!(readme.contains(&format!("| [docs/{name}](docs/{name}) |")), "{name}");
+        assert!(page.text.contains("\nThis page is for "), "{name} says whom it is for");
+    }
+    assert!(readme.lines().count() <= 250, "{} lines", readme.lines().count());
+}
+
+/// A rule of the wire contract names a test that exists.
+#[test]
+fn every_rule_of_the_contract_names_its_test() {
+    let page = pages().into_iter().find(|page| page.path.ends_with("protocol.md"));
+    let text = page.expect("the contract").text;
+    let mut count = 0;
+    for section in text.split("\n## ").filter(|section| section.contains("| rule |")) {
+        for row in rows(section, "rule") {
+            let test = row.last().expect("a test").trim_matches('`');
+            let (file, name) = test.split_once("::").expect("FILE::NAME");
+            let source = std::fs::read_to_string(root().join(format!("tests/it/{file}.rs")));
+            let source = source.unwrap_or_else(|error| panic!("{test}: {error}"));
+            assert!(source.contains(&format!("\n#[test]\nfn {name}() {{")), "no test {test}");
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count}");
 }
 
 // Commands.
@@ -221,18 +267,19 @@ fn every_command_that_is_named_exists() {
 
 // Configuration.
 
-/// Holds what stands behind the comment `<!-- NAME: ... -->`, up to `<!-- /NAME -->`, against this text.
+/// Compares what stands behind the comment `<!-- NAME: ... -->` of a page, up to `<!-- /NAME -->`, with this text.
 #[track_caller]
 fn is_generated(name: &str, generated: &str) {
-    let text = readme();
     let (open, close) = (format!("<!-- {name}: "), format!("<!-- /{name} -->"));
-    let (before, rest) = text.split_once(&open).expect("a mark before the table");
+    let mut pages = pages().into_iter().filter(|page| page.text.contains(&open));
+    let page = pages.next().expect("a mark before the table");
+    assert!(pages.next().is_none(), "two pages with the mark of {name}");
+    let (before, rest) = page.text.split_once(&open).expect("a mark before the table");
     let (mark, rest) = rest.split_once("-->\n").expect("its end");
     let (table, after) = rest.split_once(&close).expect("a mark behind it");
     if std::env::var_os(REWRITE).is_some() {
         let text = format!("{before}{open}{mark}-->\n{generated}{close}{after}");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        std::fs::write(path, text).expect("README.md is written");
+        std::fs::write(&page.path, text).expect("the page is written");
     } else {
         assert_eq!(table, generated, "run this test alone with {REWRITE}=1 to write it anew");
     }
@@ -357,7 +404,7 @@ fn the_image_is_loaded_and_run_under_the_name_and_with_the_variables_that_it_has
     let inline = inline_code();
     for variable in &variables {
         let (name, _) = variable.split_once('=').expect("a value");
-        assert!(inline.iter().any(|(code, _)| code == name), "{name} stands in the README");
+        assert!(inline.iter().any(|(code, _)| code == name), "{name} stands in the documentation");
     }
     let lines = variables.join("\n");
     let secret = a_secret(&shell);

@@ -99,10 +99,10 @@ fn proxies_are_believed_from_the_next_request_on() {
 }
 
 #[test]
-fn every_key_is_in_one_of_the_five_groups_and_those_that_wait_are_named_in_the_readme() {
-    let readme = include_str!("../../README.md");
-    let waits = readme.lines().find(|line| line.starts_with("- **After a restart:**"));
-    let waits = waits.expect("the README says what waits for a restart");
+fn every_key_is_in_one_of_the_five_groups_and_those_that_wait_are_named_in_the_documentation() {
+    let page = include_str!("../../docs/operating.md");
+    let waits = page.lines().find(|line| line.starts_with("- **After a restart:**"));
+    let waits = waits.expect("a line says what waits for a restart");
     for entry in reference() {
         let is_named = waits.contains(&format!("`{}`", entry.key));
         assert_eq!(is_named, entry.reload == Reload::Restart, "{}", entry.key);

@@ -179,9 +179,9 @@ fn the_units_are_as_systemd_wants_them_without_a_word() {
 
 #[test]
 fn every_drop_in_is_told_of_where_somebody_looks_and_started_by_a_test() {
-    let (readme, debian) = (text("README.md"), text("packaging/deb/README.Debian"));
+    let (page, debian) = (text("docs/operating.md"), text("packaging/deb/README.Debian"));
     for name in files("packaging/examples", ".conf") {
-        assert!(readme.contains(&format!("| `{name}` | ")), "README.md: {name}");
+        assert!(page.contains(&format!("| `{name}` | ")), "docs/operating.md: {name}");
         assert!(debian.contains(&format!("\n  {name} ")), "README.Debian: {name}");
         let name = name.trim_end_matches(".conf");
         let tested = format!("dropped_in {name}\n");

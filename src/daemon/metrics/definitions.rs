@@ -404,7 +404,7 @@ impl fmt::Debug for Metric {
     }
 }
 
-/// The README's table of the metrics.
+/// The table of the metrics in `docs/metrics.md`.
 pub fn markdown_table() -> String {
     let mut text = String::from("| metric | kind | labels | |\n|---|---|---|---|\n");
     for metric in METRICS {

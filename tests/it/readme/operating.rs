@@ -10,7 +10,7 @@ use philote::daemon::signals::signal_table;
 use rustix::process::Signal;
 
 use super::shell::Shell;
-use super::text::{block, readme, table, with};
+use super::text::{block, documentation, table, with};
 use super::{is_generated, is_good_environment, number};
 use crate::support::dir::Dir;
 use crate::support::http::{Request, free_port, local};
@@ -187,7 +187,7 @@ fn a_configuration_is_checked_as_it_stands() {
 
 #[test]
 fn the_keys_that_wait_for_a_restart_are_those_that_are_named() {
-    let text = readme();
+    let text = documentation();
     let line = text.lines().find_map(|line| line.strip_prefix("- **After a restart:** "));
     let sentence = line.expect("a bullet").split(". ").next().expect("a sentence");
     let named: Vec<&str> = sentence.split('`').skip(1).step_by(2).collect();
