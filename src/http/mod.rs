@@ -52,11 +52,11 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
@@ -243,6 +243,8 @@ async fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
     let rules = visit.front.rules();
     let source = rules.forwarding.source(visit.peer, request.headers());
     let is_handshake = handshake::wants_upgrade(&request);
+    let has_body = !request.body().is_end_stream();
+    let takes_body = request.method() == Method::POST;
     let judged = head::judge(&mut request, rules.max_head_size);
     let mut answer = if let Err(fault) = judged {
         let refusal = Refusal::of_head(fault, is_handshake);
@@ -265,9 +267,13 @@ async fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
         let _under_way = UnderWay::new(&visit.front);
         plain::answer(&visit.front, source, request).await
     };
+    // Only a publish that succeeded has surely read its body. If some of another body has yet to come, hyper ends the
+    // connection behind the answer, so the answer announces that: a client would send its next request in vain.
+    let is_unread = has_body && !(takes_body && answer.status().is_success());
     // Read anew: a reload holds for each socket from its next answer on.
     let keep_alive = visit.front.rules().keep_alive;
-    if keep_alive.is_none() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let ends = keep_alive.is_none() || is_unread;
+    if ends && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     visit.progress.idle_until(Instant::now() + keep_alive.unwrap_or(LINGER));

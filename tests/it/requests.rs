@@ -381,3 +381,38 @@ fn the_time_of_idle_connections_follows_a_reload_from_the_next_answer_on() {
     // A handshake is not ended by it.
     server.is_healthy();
 }
+
+#[test]
+fn an_answer_that_comes_before_the_body_says_that_the_connection_ends() {
+    let server = Server::start();
+    let api = token(r#"{"api":true,"manage":true,"write":["c"]}"#);
+    let body = r#"{"channel":"c"}"#;
+    let publish = || Request::new("POST", "/api/publish").body("application/json", body);
+    for (request, status) in [
+        (publish().bearer("no.good.token"), 401),
+        (publish().bearer(&grant(&["c"], &["c"])), 403),
+        (Request::new("POST", "/nothing").body("application/json", body), 404),
+        (Request::new("POST", "/healthz").body("application/json", body), 405),
+        (Request::new("GET", "/healthz").body("application/json", body), 200),
+        (Request::new("GET", "/api/channels").body("application/json", body).bearer(&api), 200),
+    ] {
+        let bytes = request.bytes();
+        let (head, rest) = bytes.split_at(bytes.len() - body.len());
+        let mut stream = connect(server.address());
+        stream.write_all(head).expect("the head is taken");
+        let (answer, _) = Response::read(&mut stream, "GET");
+        let answer = answer.expect("an answer without the body");
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+        stream.write_all(rest).expect("the body is read away");
+        let more = stream.read(&mut [0; 1]).expect("its end, in time");
+        assert_eq!(more, 0, "it ends as announced: {answer:?}");
+    }
+    // A body that was read ends nothing.
+    let mut stream = connect(server.address());
+    for _ in 0..2 {
+        stream.write_all(&publish().bearer(&api).bytes()).expect("the request is taken");
+        let answer = Response::read(&mut stream, "GET").0.expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (200, None), "{answer:?}");
+    }
+}
