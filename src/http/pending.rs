@@ -1,5 +1,5 @@
 //! Sockets that were accepted and are no connections (yet), over all workers: bounded, and one is evicted for each that
-//! comes beyond the bound, in the order of [`super::eviction`].
+//! comes beyond the bound, in the order of `eviction`.
 //!
 //! One that has to go does so when its worker comes to it. Until then it takes memory and a descriptor, so whoever
 //! accepts waits where `LEAVING` are on their way out: accepting never outruns going.
