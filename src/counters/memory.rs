@@ -93,12 +93,6 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Counts so many bytes more.
-    pub fn grow(&mut self, bytes: usize) {
-        self.memory.change(self.kind, bytes as i64);
-        self.bytes += bytes;
-    }
-
     /// Counts so many bytes from now on.
     pub fn set(&mut self, bytes: usize) {
         self.memory.change(self.kind, bytes as i64 - self.bytes as i64);
@@ -145,7 +139,7 @@ mod tests {
         let memory = Arc::new(Memory::default());
         memory.change(Kind::Mail, -7);
         let mut held = memory.hold(Kind::Requests, 100);
-        held.grow(20);
+        held.set(120);
         assert_eq!((memory.get(Kind::Requests), memory.sum()), (120, 113));
         held.set(50);
         assert_eq!(memory.get(Kind::Requests), 50);

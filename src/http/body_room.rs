@@ -42,15 +42,20 @@ impl BodyPlace<'_> {
         place
     }
 
-    /// Takes room for so many bytes more, where a body may have `most`; false where there is none.
+    /// Takes room for so many bytes more, if a body may have `most`. If there is none, the place gives back all that it
+    /// has in the same step, so that no other body is refused for what this one has held.
     pub(super) fn grow(&mut self, bytes: usize, most: usize) -> bool {
         let room = most.saturating_mul(LARGEST).max(LEAST);
-        let taken = self.room.taken.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes += bytes;
+        let fits = |taken: usize| taken.saturating_add(bytes) <= room;
+        let held = self.bytes;
+        let change = |taken| Some(if fits(taken) { taken + bytes } else { taken - held });
+        let before = self.room.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        let is_taken = before.is_ok_and(fits);
+        self.bytes = if is_taken { held + bytes } else { 0 };
         if let Some(counted) = &mut self.counted {
-            counted.grow(bytes);
+            counted.set(self.bytes);
         }
-        taken + bytes <= room
+        is_taken
     }
 }
 
@@ -77,6 +82,18 @@ mod tests {
         assert!(another.grow(most / 2, most) && another.grow(most / 2, most));
         assert!(!another.grow(1, most));
         drop((places, another));
+        assert_eq!(room.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_that_is_refused_gives_back_what_it_has_at_once() {
+        let (room, most) = (BodyRoom::default(), 2 << 20);
+        let mut places: Vec<_> = (0..LARGEST).map(|_| room.place()).collect();
+        assert!(places.iter_mut().all(|place| place.grow(most - 1, most)));
+        let mut refused = room.place();
+        assert!(refused.grow(LARGEST, most) && !refused.grow(most, most));
+        assert!(places.iter_mut().all(|place| place.grow(1, most)), "all others have room");
+        drop((places, refused));
         assert_eq!(room.taken.load(Ordering::Relaxed), 0);
     }
 
