@@ -274,7 +274,10 @@ async fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
     let keep_alive = visit.front.rules().keep_alive;
     let ends = keep_alive.is_none() || is_unread;
     if ends && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        // What a 426 offers goes with the header `Upgrade` (RFC 9110, 7.8).
+        let is_offer = answer.status() == StatusCode::UPGRADE_REQUIRED;
+        let ends = HeaderValue::from_static(if is_offer { "Upgrade, close" } else { "close" });
+        answer.headers_mut().insert(CONNECTION, ends);
     }
     visit.progress.idle_until(Instant::now() + keep_alive.unwrap_or(LINGER));
     // An answer that is still being written counts as idle, too: the peer may take as long as it likes to read it.

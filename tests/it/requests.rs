@@ -416,3 +416,14 @@ fn an_answer_that_comes_before_the_body_says_that_the_connection_ends() {
         assert_eq!((answer.status, answer.header("connection")), (200, None), "{answer:?}");
     }
 }
+
+#[test]
+fn an_upgrade_is_offered_also_where_each_answer_ends_its_connection() {
+    let server = Server::with("http.keep_alive = \"off\"");
+    let request = Request::upgrade_with(&grant(&["c"], &["c"]));
+    let request = request.without("Sec-WebSocket-Version").header("Sec-WebSocket-Version", "8");
+    let answer = answer_to(server.address(), &request.bytes());
+    assert_eq!(answer.status, 426, "{answer:?}");
+    assert_eq!(answer.header("upgrade"), Some("websocket"), "{answer:?}");
+    assert_eq!(answer.header("connection"), Some("Upgrade, close"), "{answer:?}");
+}
